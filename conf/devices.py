@@ -19,13 +19,28 @@ def compute_device(name: str) -> "device":
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    allowed = "auto, cpu, or a GPU of this machine such as cuda:0"
+    return named_device("device", name, "auto, cpu, or a GPU of this machine such as cuda:0")
+
+
+def named_device(key: str, name: str, allowed: str) -> "device":
+    """The device of exactly this name in torch.
+
+    Args:
+        key: the key that names it.
+        name: such as `cpu` or `cuda:0`.
+        allowed: what is allowed, for the message.
+
+    Raises:
+        ConfigError: if this machine has no such device, or it computes nothing.
+    """
+    import torch
+
     try:
         chosen = torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError("device", name, allowed) from error
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ConfigError(key, name, allowed) from error
     if chosen.type == "meta":  # it has shapes and no numbers
-        raise ConfigError("device", name, allowed)
+        raise ConfigError(key, name, allowed)
     return chosen
 
 

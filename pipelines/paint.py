@@ -17,7 +17,7 @@ Finished processes are not painted again; unreadable files of a folder are skipp
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +89,8 @@ def _paint(config: PaintConfig, pipeline: "PaintingPipeline | None", on_guess: "
     from training.models.painter_folder import read_painter_card
 
     card = read_painter_card(painter_folder(config.painter))
+    if config.num_frames is None:
+        config = replace(config, num_frames=card["num_frames"])
     requests = requests_of(config)
     several = requests != [config]
     requests, unreadable = readable(config, [with_phases(request, card.get("phrases", {})) for request in requests])
@@ -181,7 +183,7 @@ def _paint_all(
             )
             if any(request.out in todo for request in group)
         ]
-        total_steps = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
+        total_steps = config.steps * len(groups) if config.length <= card["num_frames"] else None
         with Progress("painting", total_steps, 0, "steps") if total_steps else nullcontext() as progress:
             for group in groups:
                 framing = framings[group[0].out]
@@ -270,14 +272,15 @@ def _painted(
     """
     from pipelines.inference.longer.in_between import LEAST_SLOTS, paint_long
 
-    if config.num_frames > trained_frames < LEAST_SLOTS:
+    if config.length > trained_frames < LEAST_SLOTS:
         raise ConfigError(
-            "num_frames", config.num_frames, f"2 to {trained_frames}, the most that this painter was trained for"
+            "num_frames", config.length, f"2 to {trained_frames}, the most that this painter was trained for"
         )
     paint = partial(
         pipeline,
         negative_prompt=config.negative,
-        num_frames=min(config.num_frames, trained_frames),
+        num_frames=min(config.length, trained_frames),
+        trained_frames=trained_frames,
         size_px=(framing.height_px, framing.width_px),
         steps=config.steps,
         guidance=config.guidance,
@@ -298,7 +301,7 @@ def _painted(
     def paint_pieces(prompt: str, conditions: "Sequence[Sequence[PinnedPicture]]", **options: Any) -> "Tensor":
         return paint([prompt] * len(conditions), conditions, **options).frames
 
-    sizes, settings = (config.num_frames, trained_frames), {"steps": config.steps, "seed": config.seed}
+    sizes, settings = (config.length, trained_frames), {"steps": config.steps, "seed": config.seed}
     long = [paint_long(partial(paint_pieces, prompt), *sizes, pinned, **settings) for prompt, pinned in prompted]
     return [(_bytes(frames), pieces) for frames, pieces in long]
 

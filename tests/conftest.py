@@ -27,8 +27,10 @@ _MAY_LACK = (
 )  # fmt: skip
 """Packages of single features. On a machine without one, its tests are skipped, or fail if the variable CI is set."""
 _LACKS = re.compile(
-    rf"No module named '(?P<package>{'|'.join(_MAY_LACK)})[.']|pip install 'process-painter\[(?P<extra>\w+)\]"
+    rf"^E .*(?:No module named '(?P<package>{'|'.join(_MAY_LACK)})[.']|pip install 'process-painter\[(?P<extra>\w+)\])",
+    re.MULTILINE,
 )
+"""In the lines of a failure that tell the error: those that quote the code may hold the same words."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -166,6 +166,7 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
         warn_of_cut_prompts(base.tokens, prompt=[prompt.strip()], negative=[negative.strip()])
         painted = painter.pipeline(
             prompt.strip(), [conditions], negative_prompt=negative.strip(), num_frames=num_frames,
+            trained_frames=painter.facts["num_frames"],
             size_px=(framing.height_px, framing.width_px), steps=steps, guidance=guidance, seed=seed,
             on_step=step_counter(steps),
         )  # fmt: skip

@@ -52,6 +52,7 @@ ANIMATED_EXTENSIONS = (".webp", ".png", ".avif")
 """Endings of pictures that may be animated; only their first bytes tell whether they are."""
 
 _HEAD_BYTES = 1 << 18
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
     passed_over = captions.rows_without(members) if folder_names is names else []
     belonging = {*itertools.chain(*members.values()), *captions.files_of(members, folders=layout == "frames")}
     if source.split_file is not None:
-        members, num_others = _of_split(source, members)
+        members, num_others = _of_split(source, members, root)
         passed_over.append(f"{num_others} sequences of other splits")
     entries: list[SourceEntry] = []
     for name, files in members.items():
@@ -198,13 +199,19 @@ def is_animated(filesystem: AbstractFileSystem, root: str, name: str) -> bool:
     return head[4:12] == b"ftypavis"
 
 
-def _of_split(source: ArtistSource, members: Mapping[str, list[str]]) -> tuple[Mapping[str, list[str]], int]:
+def _of_split(source: ArtistSource, members: Mapping[str, list[str]], root: str) -> tuple[Mapping[str, list[str]], int]:
     """The sequences of the requested split, and the number of the others; raises UserError if it has no sequence."""
     assert source.split_file is not None
     splits = read_splits(source.split_file)
-    chosen = {name: files for name, files in members.items() if split_of(name, splits) == source.split}
+    names = sorted(set(splits.values()))
+    if source.split not in names:
+        raise ConfigError("split", source.split, f"a split of {source.split_file}: {', '.join(names[:_MOST_NAMED])}")
+    chosen = {name: files for name, files in members.items() if split_of(name, splits, root) == source.split}
     if not chosen:
-        raise UserError(f"{source.path}: no sequence is in the split {source.split} of {source.split_file}")
+        raise UserError(
+            f"{source.path}: no sequence is in the split {source.split} of {source.split_file}; "
+            "it is found by source and id as two consecutive parts of a path, such as youtube/BaMZJchLKBQ.mp4"
+        )
     return chosen, len(members) - len(chosen)
 
 

@@ -15,6 +15,8 @@ from pipelines.artists.footage import Footage, Frame
 from pipelines.artists.frames import read_picture
 from pipelines.sources.source import RefusedPicture
 
+_PAIR = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,2})(?!\d|(?i:(?:in|inch|inches|ft|cm|mm|px)(?![a-z])))")
+"""Rows and columns in a name; with a unit (`12x18in`) it is the size of the painting."""
 _SUB_IMAGES = re.compile(
     r"\s*(?P<rows>\d{1,2})\s*[*x]\s*(?P<columns>\d{1,2}) of \d{1,3} sub-?images\s*,?", re.IGNORECASE
 )
@@ -52,10 +54,11 @@ class GridConfig:
 def read_grid(path: str, config: GridConfig, caption: str = "") -> Footage:
     """The cells of a grid picture, in the order in which they were painted; lines between and around them are cut off.
 
-    Their number is given by the configuration, else by the picture's name, else by its caption.
+    Their number is given by the configuration, else by the picture's name or its caption.
 
     Raises:
-        RefusedPicture: if it cannot be read, its number of cells is unknown, or it does not divide into equal cells.
+        RefusedPicture: if it cannot be read, its number of cells is unknown, or it does not divide into equal cells, or
+            name and caption contradict each other.
     """
     name = posixpath.basename(path)
     rows, columns = config.rows, config.columns
@@ -84,7 +87,7 @@ def shape_in_name(name: str) -> tuple[int, int]:
     Raises:
         RefusedPicture: if the name does not say.
     """
-    pairs = re.findall(r"(?<!\d)(\d{1,2})x(\d{1,2})(?!\d)", posixpath.splitext(name)[0])
+    pairs = _PAIR.findall(posixpath.splitext(name)[0])
     rows, columns = (int(number) for number in pairs[-1]) if pairs else (0, 0)
     if not (1 <= rows <= 32 and 1 <= columns <= 32 and rows * columns > 1):
         raise RefusedPicture("its name does not say how many rows and columns it has (boat_2x3.png, or grid.rows=)")
@@ -92,14 +95,18 @@ def shape_in_name(name: str) -> tuple[int, int]:
 
 
 def _shape(name: str, caption: str) -> tuple[int, int]:
-    """(rows, columns) by the name, else by a caption `2*2 of 4 sub-images, ...`."""
+    """(rows, columns) by the name, else by a caption `2*2 of 4 sub-images, ...`; refused if these contradict."""
     stated = _SUB_IMAGES.match(caption)
     try:
-        return shape_in_name(name)
+        rows, columns = shape_in_name(name)
     except RefusedPicture:
         if stated is None:
             raise
         return shape_in_name(f"{stated['rows']}x{stated['columns']}")
+    if stated is not None and (rows, columns) != (int(stated["rows"]), int(stated["columns"])):
+        both = f"its name says {rows}x{columns}, but its caption {stated['rows']}*{stated['columns']}"
+        raise RefusedPicture(f"{both}: rename it, or set grid.rows= and grid.columns=")
+    return rows, columns
 
 
 def without_instructions(caption: str) -> str:

@@ -20,6 +20,7 @@ from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.value import Location
 from pipelines.artists.footage import Frame
+from training.models.finite import check_network, finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ Mask = NDArray[np.bool_]
 
 _FILES = ["*.json", "*.safetensors", "*.txt"]
 _MOST_PROMPTS = 16
+_BLANK: Frame = np.zeros((64, 64, 3), np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class MaskConfig:
         model: a folder in transformers' layout, or a name on the Hub; None to mask nothing.
         prompts: what to find, 1 to 16 phrases.
         threshold: least confidence of the network in a thing, 0 to 1.
-        device: device of the network: cpu, cuda or cuda:N.
+        device: device of the network: auto, cpu, cuda or cuda:N.
     """
 
     model: Location | None
@@ -53,19 +55,28 @@ class MaskConfig:
             raise ConfigError("prompts", list(self.prompts), f"1 to {_MOST_PROMPTS} phrases such as [a hand]")
         if not 0 <= self.threshold <= 1:
             raise ConfigError("threshold", self.threshold, "0 to 1")
-        if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", self.device):
-            raise ConfigError("device", self.device, "cpu, cuda or cuda:N")
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", self.device):
+            raise ConfigError("device", self.device, "auto, cpu, cuda or cuda:N")
         if self.model is not None:
             compute_device(self.device)
 
     def check(self) -> None:
-        """Load the network once, before anything is written.
+        """Try the network with all prompts on a blank frame, before anything is written.
 
         Raises:
-            UserError: if it cannot be loaded.
+            UserError: if it cannot be loaded, cannot compute, or a prompt is too long or unknown to it.
         """
         if self.model is not None:
-            _loaded(self.model)
+            import torch
+
+            try:
+                _Segmenter(self.model, self.prompts, self.device).mask(_BLANK, self.threshold)
+            except UserError:
+                raise
+            except Exception as error:  # of any kind: the files decide which pictures and words are computed with
+                reason = _one_line(error)[:300]
+                raise UserError(f"mask.model={self.model}: fails on a blank frame ({reason})") from error
+            torch.cuda.empty_cache()  # workers load the network themselves, and may need this memory
 
     def recipe(self) -> dict[str, Any]:
         """The settings that decide the bytes of a data set; the weights are represented by their hash.
@@ -85,7 +96,7 @@ class MaskConfig:
         """For each frame, the mask of the things that the prompts name.
 
         Raises:
-            UserError: if the network cannot be loaded.
+            UserError: if the network cannot be loaded, or a prompt is too long or unknown to it.
         """
         assert self.model is not None
         segmenter = _segmenter(self.model, self.prompts, self.device)
@@ -99,10 +110,11 @@ class _Segmenter:
         import torch
 
         network, self._processor = _loaded(model)
-        self._network = network.to(device).eval()
-        self._device = device
+        _check_prompts(self._processor.tokenizer, prompts, network.config.text_config.max_position_embeddings, model)
+        self._device = compute_device(device)
+        self._network = network.to(self._device).eval()
         with torch.inference_mode():
-            tokens = self._processor(text=list(prompts), return_tensors="pt").to(device)
+            tokens = self._processor(text=list(prompts), return_tensors="pt").to(self._device)
         self._prompts = list(zip(tokens["input_ids"].split(1), tokens["attention_mask"].split(1), strict=True))
 
     def mask(self, frame: Frame, threshold: float) -> Mask:
@@ -115,12 +127,30 @@ class _Segmenter:
             features = self._network.get_vision_features(pixel_values=pixels)
             for ids, attention in self._prompts:
                 output = self._network(vision_embeds=features, input_ids=ids, attention_mask=attention)
+                finite(output.pred_logits, "mask.model: what it finds")  # NaN is above no threshold
                 (things,) = self._processor.post_process_instance_segmentation(
                     output, threshold=threshold, target_sizes=[frame.shape[:2]]
                 )
                 if len(things["masks"]):
                     mask |= things["masks"].bool().any(0).cpu().numpy()
         return mask
+
+
+def _check_prompts(tokenizer: Any, prompts: Sequence[str], most_tokens: int, model: str) -> None:
+    """Refuse prompts that are longer than the network reads, and a tokenizer that reads no word of a prompt.
+
+    Raises:
+        UserError: naming the prompt.
+    """
+    for prompt in prompts:
+        with _quiet():  # it would warn of too many tokens
+            num_tokens = len(tokenizer(prompt)["input_ids"])
+            text_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        if num_tokens > most_tokens:
+            allowed = f"phrases of at most {most_tokens} tokens with mask.model={model}; this one has {num_tokens}"
+            raise ConfigError("mask.prompts", prompt, allowed)
+        if set(text_ids) <= {tokenizer.unk_token_id}:
+            raise UserError(f"mask.model={model}: its tokenizer knows no part of the prompt {prompt!r}")
 
 
 @lru_cache(maxsize=1)
@@ -154,8 +184,6 @@ def _loaded(model: str) -> tuple[Any, Any]:
         from transformers import Sam3Model, Sam3Processor
     except ImportError as error:
         raise UserError("mask.model needs transformers 5 or newer") from error
-    from training.models.finite import finite
-
     folder = str(_folder(model))
     try:
         with _quiet():
@@ -166,8 +194,10 @@ def _loaded(model: str) -> tuple[Any, Any]:
     lacking = sorted([*report["missing_keys"], *report["mismatched_keys"]], key=str)
     if lacking:
         raise UserError(f"mask.model={model}: not a whole SAM 3: {len(lacking)} tensors lack, as {lacking[0]}")
-    for name, tensor in network.state_dict().items():
-        finite(tensor, f"mask.model={model}: {name}")
+    try:
+        check_network(network)
+    except UserError as error:
+        raise UserError(f"mask.model={model}: {error}") from error
     return network.float(), processor
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     try:
         with h5py.File(io.BytesIO(sys.stdin.buffer.read()), "r") as file:
             if what == "caption":
-                _answer(tags=str(file.attrs.get(_TAGS, "[]")))
+                _answer(tags=_tags(file))
             else:
                 _write_frames(file)
     except _Refused as refused:
@@ -44,8 +44,29 @@ def main() -> None:
         _answer(refused=f"damaged, or not an HDF5 file ({reason[:200]})")
 
 
+def _attribute(file: Any, name: str, default: object) -> object:
+    """An attribute as a plain value: writers store text also as bytes, and values as arrays of one."""
+    value: Any = file.attrs.get(name, default)
+    if getattr(value, "size", None) == 1:
+        value = value.item()
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _tags(file: Any) -> str:
+    return str(_attribute(file, _TAGS, "[]"))
+
+
+def _is_excluded(file: Any) -> bool:
+    value = _attribute(file, _EXCLUDED, False)
+    if isinstance(value, str):
+        value = {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
+    if not isinstance(value, bool | int | float):
+        raise _Refused(f"its {_EXCLUDED} is neither true nor false")
+    return bool(value)
+
+
 def _write_frames(file: Any) -> None:
-    if file.attrs.get(_EXCLUDED, False):
+    if _is_excluded(file):
         raise _Refused(f"its author excluded it ({_EXCLUDED})")
     dataset = _frames_in(file)
     pictures = [bytes(dataset[number]) for number in range(len(dataset))]

@@ -17,11 +17,12 @@ from pipelines.sources.source import RefusedPicture
 
 PROCREATE = ".procreate"
 
+_MOST_NAMED = 100
 _SEGMENT = re.compile(r"video/segments/segment-(\d{1,6})\.(?:mp4|mov|m4v)", re.IGNORECASE)
 
 
 def read_procreate(path: str, canvas_px: int, num_frames: range) -> Footage:
-    """The frames of the segments, one after the other.
+    """The frames of the segments, one after the other; the note `missing_segments` has the numbers of those that lack.
 
     Args:
         path: path or URL.
@@ -33,7 +34,8 @@ def read_procreate(path: str, canvas_px: int, num_frames: range) -> Footage:
     """
     with opened_archive(path) as archive:
         recording = _Recording(archive)
-        return gather(held(recording.frames(), num_frames[-1]), canvas_px, num_frames, recording.developed)
+        footage = gather(held(recording.frames(), num_frames[-1]), canvas_px, num_frames, recording.developed)
+        return footage.noted(missing_segments=recording.missing) if recording.missing else footage
 
 
 class _Recording:
@@ -43,6 +45,9 @@ class _Recording:
         self._segments = sorted(numbers, key=lambda name: numbers[name])
         if not self._segments:
             raise RefusedPicture("holds no time-lapse (video/segments): it was switched off, or removed")
+        present = set(numbers.values())
+        self.missing = sorted(set(range(1, max(present))) - present)[:_MOST_NAMED]
+        """Numbers of the segments that lack, counted from 1; the first ones if there are many."""
         self._video: Video | None = None
 
     def frames(self) -> Iterator[tuple[Pixels, float]]:

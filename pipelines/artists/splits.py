@@ -26,7 +26,15 @@ def read_splits(path: str) -> Mapping[tuple[str, str], str]:
     return splits
 
 
-def split_of(name: str, splits: Mapping[tuple[str, str], str]) -> str | None:
-    """The split of a sequence by its path: `youtube/BaMZJchLKBQ/frame_data.h5`, `youtube/BaMZJchLKBQ.mp4`."""
+def split_of(name: str, splits: Mapping[tuple[str, str], str], root: str = "") -> str | None:
+    """The split of a sequence by its path: `youtube/BaMZJchLKBQ/frame_data.h5`, `youtube/BaMZJchLKBQ.mp4`.
+
+    Args:
+        name: its path below the root.
+        splits: as `read_splits` returns them.
+        root: the folder that is read, which may be that of a source or of an id.
+    """
     parts = [*name.split("/")[:-1], posixpath.splitext(posixpath.basename(name))[0]]
-    return next((splits[pair] for pair in itertools.pairwise(parts) if pair in splits), None)
+    above = [*root.split("/")[-2:], parts[0]]
+    pairs = [*itertools.pairwise(parts), *reversed([*itertools.pairwise(above)])]
+    return next((splits[pair] for pair in pairs if pair in splits), None)

@@ -18,10 +18,14 @@ from training.data.storage import open_storage
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 _LEAST_SHARE = 0.9  # share of its stated length that an undamaged video has
 _HEAD_BYTES = 256
+_AVIF_HEADS = (b"ftypavis", b"ftypavif")
+_DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's own decoder, which leaves out transparency -> the one that does not."""
 
 
 def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
@@ -40,9 +44,12 @@ def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
     """
     filesystem, locator = open_storage(path)
     head = read_patiently(lambda: bytes(filesystem.cat_file(locator, start=0, end=_HEAD_BYTES)), path)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+    is_webp, is_avif = head[:4] == b"RIFF" and head[8:12] == b"WEBP", head[4:12] in _AVIF_HEADS
+    if is_webp or is_avif:
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
-        return gather(held(_webp_frames(data), num_frames[-1]), canvas_px, num_frames)
+        if is_webp or _is_transparent_avif(data):
+            frames = _pillow_frames(data, "WEBP" if is_webp else "AVIF")
+            return gather(held(frames, num_frames[-1]), canvas_px, num_frames)
     if head[:3] == b"GIF":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
         if not gif_has_its_end(data):  # FFmpeg decodes a truncated GIF without an error
@@ -59,7 +66,7 @@ def main_track(container: "InputContainer") -> "VideoStream":
     """The stream that is the video, not a cover, thumbnail or still; of several the default, the longest, the first.
 
     Raises:
-        RefusedPicture: if there is no such stream.
+        RefusedPicture: if there is no such stream, or no decoder for it.
     """
     from av.stream import Disposition
 
@@ -68,7 +75,10 @@ def main_track(container: "InputContainer") -> "VideoStream":
     tracks = [track for track in tracks if track.frames != 1] or tracks
     if not tracks:
         raise RefusedPicture("holds no pictures, only sound or data")
-    return max(tracks, key=lambda track: (bool(track.disposition & Disposition.default), _length_s(track)))
+    main = max(tracks, key=lambda track: (bool(track.disposition & Disposition.default), _length_s(track)))
+    if main.codec_context is None:
+        raise RefusedPicture("damaged, or encoded in a way that FFmpeg has no decoder for")
+    return main
 
 
 class Video:
@@ -94,7 +104,7 @@ class Video:
                 if width_px * height_px > MAX_PIXELS:
                     raise RefusedPicture(f"{width_px}x{height_px} px is more than {MAX_PIXELS}")
                 stream.codec_context.thread_count = 1  # workers must not compete for cores
-                for frame in container.decode(stream):
+                for frame in _decoded(container, stream):
                     if frame.is_corrupt:
                         raise RefusedPicture(f"damaged after {decoded} frames")
                     before_s, now_s = now_s, now_s if frame.time is None else frame.time
@@ -130,11 +140,35 @@ class Video:
         return self._screen.developed(pixels)
 
 
-def _webp_frames(data: bytes) -> Iterator[tuple[Pixels, float]]:
-    """Every frame and its seconds, of an animated WebP, which FFmpeg does not decode."""
+def _decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
+    """The frames of a stream, with their transparency."""
+    from av import CodecContext
+    from av.video.codeccontext import VideoCodecContext
+
+    name = _DECODERS_WITH_ALPHA.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(stream)
+        return
+    decoder = CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.extradata, decoder.thread_count = stream.codec_context.extradata, 1
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)
+
+
+def _is_transparent_avif(data: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(data), formats=["AVIF"]) as animation:
+            return animation.mode == "RGBA"
+    except Exception:  # the exceptions of decoders on malformed bytes have no common class; FFmpeg's reason is better
+        return False
+
+
+def _pillow_frames(data: bytes, kind: str) -> Iterator[tuple[Pixels, float]]:
+    """Every frame and its seconds, of an animation of which FFmpeg does not decode the frames or their transparency."""
     decoded = 0
     try:
-        with Image.open(io.BytesIO(data), formats=["WEBP"]) as animation:
+        with Image.open(io.BytesIO(data), formats=[kind]) as animation:
             if animation.width * animation.height > MAX_PIXELS:
                 raise RefusedPicture(f"{animation.width}x{animation.height} px is more than {MAX_PIXELS}")
             for number in range(getattr(animation, "n_frames", 1)):

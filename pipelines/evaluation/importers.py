@@ -201,7 +201,7 @@ def _foreign(entry: SourceEntry, layout: _Foreign, wanted: Wanted) -> Process:
     """A process of another system, found as `pipelines.ingest` finds it, but not treated."""
     entry.check()
     if layout == "grid":
-        footage = read_grid(entry.locator, wanted.grid)
+        footage = read_grid(entry.locator, wanted.grid, entry.caption or "")
     elif layout == "video":
         footage = read_video(entry.locator, _ANY_PX, _NUM_FRAMES)
     else:

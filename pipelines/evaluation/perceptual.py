@@ -8,13 +8,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.errors import ConfigError
+from conf.errors import ConfigError, UserError
+from training.models.finite import check_network, check_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +30,7 @@ PairMeasure = Callable[[Pictures, Pictures, Sequence[str]], dict[str, NDArray[np
 Features = Callable[[Pictures], NDArray[np.float64]]
 
 BATCH = 16
+_BLANK: Pictures = np.zeros((1, 64, 64, 3), np.uint8)
 # Ends of AlexNet's five activations in torchvision's `features`; shift and scale of LPIPS for inputs in [-1, 1].
 _ALEX_ENDS = (2, 5, 8, 10, 12)
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -107,7 +110,8 @@ def clip(folder: Path) -> PairMeasure:
     """
     import torch
 
-    with _loading("clip", folder, "a CLIP model in the transformers format"):
+    loading = partial(_loading, "clip", folder, "a CLIP model in the transformers format")
+    with loading():
         from transformers import CLIPModel, CLIPProcessor
 
         model = _whole(CLIPModel, folder)
@@ -129,6 +133,8 @@ def clip(folder: Path) -> PairMeasure:
             "CLIP-T": np.where(has_caption, 100.0 * _cosines(embedded, text), np.nan),
         }
 
+    with loading():
+        _try(measure)
     return measure
 
 
@@ -140,7 +146,8 @@ def dino(folder: Path) -> PairMeasure:
     """
     import torch
 
-    with _loading("dino", folder, "a DINO or DINOv2 model in the transformers format"):
+    loading = partial(_loading, "dino", folder, "a DINO or DINOv2 model in the transformers format")
+    with loading():
         from transformers import AutoImageProcessor, AutoModel
 
         model = _whole(AutoModel, folder)
@@ -154,6 +161,8 @@ def dino(folder: Path) -> PairMeasure:
 
         return {"DINO": _cosines(embed(generated), embed(reference))}
 
+    with loading():
+        _try(measure)
     return measure
 
 
@@ -169,10 +178,15 @@ def lpips(backbone: Path, heads: Path) -> PairMeasure:
     with _loading("lpips_backbone", backbone, "a state dict of torchvision's AlexNet"):
         layers = alexnet(weights=None).features.eval()
         state = torch.load(backbone, map_location="cpu", weights_only=True)
-        layers.load_state_dict({k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")})
-    with _loading("lpips_heads", heads, "alex.pth of the LPIPS release, v0.1"):
+        own = {k.removeprefix("features."): v for k, v in state.items() if k.startswith("features.")}
+        layers.load_state_dict(own)
+        check_weights(own)
+    loading_heads = partial(_loading, "lpips_heads", heads, "alex.pth of the LPIPS release, v0.1")
+    with loading_heads():
         state = torch.load(heads, map_location="cpu", weights_only=True)
-        weights = [state[f"lin{layer}.model.1.weight"] for layer in range(len(_ALEX_ENDS))]
+        own = {name: state[name] for name in (f"lin{layer}.model.1.weight" for layer in range(len(_ALEX_ENDS)))}
+        check_weights(own)
+        weights = list(own.values())
     shift, scale = (torch.tensor(values).view(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
 
     @torch.inference_mode()
@@ -186,6 +200,8 @@ def lpips(backbone: Path, heads: Path) -> PairMeasure:
             total = total + (difference * weight).sum(1).mean((1, 2))
         return {"LPIPS": total.numpy().astype(np.float64)}
 
+    with loading_heads():
+        _try(measure)
     return measure
 
 
@@ -197,9 +213,11 @@ def inception_features(file: Path) -> Features:
     """
     import torch
 
-    with _loading("inception", file, "the TorchScript inception-2015-12-05.pt"), warnings.catch_warnings():
+    loading = partial(_loading, "inception", file, "the TorchScript inception-2015-12-05.pt")
+    with loading(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TorchScript is the format in which this network is published
         network = torch.jit.load(str(file), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        check_network(network)
 
     @torch.inference_mode()
     def features(pictures: Pictures) -> NDArray[np.float64]:
@@ -209,6 +227,8 @@ def inception_features(file: Path) -> Features:
             batches.append(network(batch, return_features=True).double().numpy())
         return np.concatenate(batches)
 
+    with loading():
+        _check_finite(features(_BLANK))
     return features
 
 
@@ -232,13 +252,24 @@ def _whole(network: Any, folder: Path) -> Any:
     """A network of transformers in float32 with all its weights; transformers would fill missing ones at random.
 
     Raises:
-        ValueError: if weights are missing, other than those of a pooler, which is not used.
+        UserError: if weights are missing, other than those of a pooler, which is not used, or one is not finite.
     """
     model, report = network.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
-        raise ValueError(f"it lacks {len(missing)} tensors, such as {missing[0]}")
+        raise UserError(f"it lacks {len(missing)} tensors, such as {missing[0]}")
+    check_network(model)
     return model.float().eval()
+
+
+def _try(measure: PairMeasure) -> None:
+    """Compute a measure of a blank picture; raises UserError if it is not finite, and whatever the network raises."""
+    _check_finite(*measure(_BLANK, _BLANK, ["a"]).values())
+
+
+def _check_finite(*values: NDArray[np.float64]) -> None:
+    if not all(np.isfinite(each).all() for each in values):
+        raise UserError("it outputs NaN or infinity")
 
 
 @contextmanager
@@ -247,8 +278,8 @@ def _loading(key: str, path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        lacks = f" ({error})" if str(error).startswith("it lacks") else ""
-        raise ConfigError(f"weights.{key}", path, f"{expected}; this is not one{lacks}") from error
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise ConfigError(f"weights.{key}", path, f"{expected}; this is not one ({reason})") from error
 
 
 def _tensor(pictures: Pictures) -> "Tensor":

@@ -25,6 +25,8 @@ LONGEST_CANVAS_PX = 2048
 _MOST_FRAMES = 256
 _ALLOWED_ORDER = "words such as 'the background first, then the subject', or null"
 _STROKE_KEYS = ("renderer", "canvas_px", "shown_frames", "order")
+_INVERSION_KEYS = ("shared", "inverted")
+_PICTURE_KEYS = ("network", "inversion", "keep", *_INVERSION_KEYS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,7 @@ class PaintConfig:
     painter: AnyPath
     loras: Mapping[str, float]
     out: Path
-    num_frames: int
+    num_frames: int | None
     size: Any
     fit: Fit
     steps: int
@@ -119,8 +121,9 @@ class PaintConfig:
         if self.phases is not None:
             check_chosen(self.phases)
         for key, lowest, highest in (
-            ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
-            ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
+            ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1), ("frames_per_s", 0.1, 60),
+            *([("num_frames", 2, _MOST_FRAMES)] if self.num_frames is not None else []),
+            ("at", 0, (self.num_frames or _MOST_FRAMES) - 2 if self.task == "complete" else self.at),
             ("batch_size", 1, 1024), *([("num_sequences", 1, 10**9)] if self.num_sequences is not None else []),
             *((key, 0, 1) for key in ("guidance_rescale", "shared", "inverted") if getattr(self, key) is not None),
         ):  # fmt: skip
@@ -149,14 +152,18 @@ class PaintConfig:
                     choice.name,
                     "bezier, oil, ink, or studio with renderer.medium=oil or digital, for task=complete",
                 )
+        self._check_conditions(self.num_frames or _MOST_FRAMES)
+
+    def _check_conditions(self, num_frames: int) -> None:
+        """Refuse pictures beyond the process, and two for one frame."""
         conditions_by_slot: dict[int, int] = {}
         for frame in self.conditions:
-            if not -self.num_frames <= frame < self.num_frames:
-                raise ConfigError("conditions", frame, f"frames {-self.num_frames} to {self.num_frames - 1}")
-            if (slot := frame % self.num_frames) in conditions_by_slot:
+            if not -num_frames <= frame < num_frames:
+                raise ConfigError("conditions", frame, f"frames {-num_frames} to {num_frames - 1}")
+            if (slot := frame % num_frames) in conditions_by_slot:
                 raise ConfigError("conditions", frame, f"each frame once; {conditions_by_slot[slot]} is the same one")
             conditions_by_slot[slot] = frame
-        if self.task != "generate" and (slot := self.image_frame % self.num_frames) in conditions_by_slot:
+        if self.task != "generate" and (slot := self.image_frame % num_frames) in conditions_by_slot:
             allowed = f"other frames; task={self.task} puts its image there"
             raise ConfigError("conditions", conditions_by_slot[slot], allowed)
 
@@ -168,6 +175,12 @@ class PaintConfig:
             raise ConfigError("prompt", self.prompt, "'' with dataset= and task=generate, which paints its captions")
 
     @property
+    def length(self) -> int:
+        """`num_frames`, where it is known: while it is null, only the painter's card says."""
+        assert self.num_frames is not None
+        return self.num_frames
+
+    @property
     def image_frame(self) -> int:
         """The frame that `image` is pinned to."""
         return self.at if self.task == "complete" else -1
@@ -175,9 +188,9 @@ class PaintConfig:
     @property
     def pinned(self) -> dict[int, PinnedFile]:
         """All pictures, by frame from 0."""
-        pinned = {frame % self.num_frames: file for frame, file in self.conditions.items()}
+        pinned = {frame % self.length: file for frame, file in self.conditions.items()}
         if self.image is not None:
-            pinned[self.image_frame % self.num_frames] = PinnedFile(path=self.image)
+            pinned[self.image_frame % self.length] = PinnedFile(path=self.image)
         return dict(sorted(pinned.items()))
 
 
@@ -245,10 +258,14 @@ def _refuse_unused(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> Non
         plain: the configuration as the user typed it.
         defaults: the configuration where nothing is typed.
     """
-    unused = {
+    has_picture = plain["task"] != "generate" or bool(plain["conditions"])
+    unused: dict[str, tuple[str, ...]] = {
         "execution=strokes": _STROKE_KEYS if plain["execution"] == "frames" else (),
         "dataset=...": ("split", "num_sequences") if plain["dataset"] is None else (),
         "task=complete": ("at",) if plain["task"] != "complete" else (),
+        "guidance=...": ("negative", "guidance_rescale") if plain["guidance"] == 1 else (),
+        "image=... or conditions=...": _PICTURE_KEYS if not has_picture else (),
+        "inversion=true": _INVERSION_KEYS if plain["inversion"] is False else (),
     }
     for reader, keys in unused.items():
         for key in keys:

@@ -42,7 +42,6 @@ def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
         *([f"batch_size={at_once // 2}"] if at_once > 1 else []),
         *([f"offload={next_offload}"] if next_offload else []),
         "a smaller size",
-        *(["fewer num_frames"] if config.num_frames > 2 else []),
     ]
 
 

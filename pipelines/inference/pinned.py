@@ -1,6 +1,6 @@
 """Pictures pinned to frames, as latents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,23 +49,21 @@ def acting(
     return [pinned for pinned, _ in pairs], [encoded for _, encoded in pairs]
 
 
-def at_latents(
-    pinned: Sequence[PinnedPicture], num_frames: int, slot_of: Callable[[int, int], int]
-) -> list[PinnedPicture]:
+def at_latents(pinned: Sequence[PinnedPicture], slots: Sequence[int]) -> list[PinnedPicture]:
     """The same pictures, each pinned to the latent that shows its frame.
 
     Args:
         pinned: the conditions of one process.
-        num_frames: T.
-        slot_of: (frame, T) -> index of the latent.
+        slots: (T,) index of the latent that shows each frame.
 
     Raises:
         ValueError: if a frame is out of range.
     """
+    num_frames = len(slots)
     for condition in pinned:
         if not -num_frames <= condition.frame < num_frames:
             raise ValueError(f"frame {condition.frame} of {num_frames}; allowed: {-num_frames} to {num_frames - 1}")
-    return [replace(condition, frame=slot_of(condition.frame % num_frames, num_frames)) for condition in pinned]
+    return [replace(condition, frame=slots[condition.frame]) for condition in pinned]
 
 
 def pinned_conditions(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pipelines.inference.initial_noise import initial_noise
 from pipelines.inference.keeping import keep_paint
+from pipelines.inference.longer.time_line import slots_of_shorter
 from pipelines.inference.offloading import OffloadingPipeline
 from pipelines.inference.pinned import (
     PinnedPicture,
@@ -92,6 +93,7 @@ class PaintingPipeline(OffloadingPipeline):
         *,
         negative_prompt: str = "",
         num_frames: int = 8,
+        trained_frames: int | None = None,
         size_px: tuple[int, int] = (512, 512),
         steps: int = 50,
         guidance: float = 5.0,
@@ -114,6 +116,8 @@ class PaintingPipeline(OffloadingPipeline):
             conditions: (N,) lists of pictures at frames, in any order.
             negative_prompt: what guidance leads away from.
             num_frames: T.
+            trained_frames: K, of the sequences that the painter was trained on; None for T. If K is larger, K frames
+                are painted, of which T are kept, evenly spaced: the first K would end before the painting is finished.
             size_px: (height, width), multiples of the base's cell.
             steps: number of steps of sampling, and of inversion.
             guidance: scale of classifier-free guidance; 1 for none.
@@ -134,8 +138,8 @@ class PaintingPipeline(OffloadingPipeline):
             on_guess: called in each step of sampling; what it raises ends the painting.
 
         Raises:
-            ValueError: if a frame is out of range or named twice, counts differ, or `share` is below 1 and a process
-                has no conditions to begin from.
+            ValueError: if a frame is out of range or named twice, counts differ, T is larger than K, or `share` is
+                below 1 and a process has no conditions to begin from.
             UserError: if the networks compute values that are not finite.
         """
         prompts = [prompts] if isinstance(prompts, str) else prompts
@@ -145,8 +149,10 @@ class PaintingPipeline(OffloadingPipeline):
             raise ValueError(
                 f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(positions)} positions"
             )
+        num_slots = trained_frames or num_frames
+        slots = slots_of_shorter(num_frames, num_slots)
         device = self._execution_device
-        shape = base.latent_shape(num_frames, size_px)
+        shape = base.latent_shape(num_slots, size_px)
         common_share, pinned_share = shares_of_noise(base.objective.shared)
         noise = initial_noise(seed, positions, shape, common_share).to(device)
         with self._computing("text"):
@@ -156,7 +162,8 @@ class PaintingPipeline(OffloadingPipeline):
             )
         with self._computing("encoding"):
             latents = [self._encoded(base, pinned) for pinned in conditions]
-        conditions = [at_latents(pinned, num_frames, base.latent_slot) for pinned in conditions]
+        latent_slots = [base.latent_slot(slot, num_slots) for slot in slots]
+        conditions = [at_latents(pinned, latent_slots) for pinned in conditions]
         all_pinned = list(zip(conditions, latents, strict=True))
         conditions, latents = acting(conditions, latents)
         pinned_to = pinned_conditions(conditions, latents, shape[0]) if any(conditions) else None
@@ -181,14 +188,14 @@ class PaintingPipeline(OffloadingPipeline):
                 base.objective, noise, text, negative_text.repeated(len(prompts)),
                 num_steps=steps, skipped=skipped, guidance=guidance, guidance_rescale=guidance_rescale,
                 correct=keeping, on_step=on_step,
-                on_guess=None if on_guess is None else lambda latents: on_guess(partial(self._decoded, latents)),
+                on_guess=None if on_guess is None else lambda latents: on_guess(partial(self._decoded, latents, slots)),
             )  # fmt: skip
-        return PaintedProcesses(frames=self._decoded(painted), noise=noise.cpu())
+        return PaintedProcesses(frames=self._decoded(painted, slots), noise=noise.cpu())
 
-    def _decoded(self, latents: Tensor) -> Tensor:
-        """(N, T, 3, H, W) in [0, 1], on the CPU."""
+    def _decoded(self, latents: Tensor, slots: Sequence[int]) -> Tensor:
+        """(N, T, 3, H, W) in [0, 1], on the CPU: the frames in these slots of the painted sequences."""
         with self._computing("decoding"):
-            return self.base.decode_sequences(latents).float().cpu()
+            return self.base.decode_sequences(latents)[:, list(slots)].float().cpu()
 
     def _encoded(self, base: Base, pinned: Sequence[PinnedPicture]) -> Tensor:
         """(K, C, h, w) scaled mean latents, each picture encoded alone."""

@@ -250,7 +250,7 @@ def num_written(config: PaintConfig) -> int:
     """How many frames a process will have on disk."""
     if config.strokes is not None and config.strokes.shown_frames is not None:
         return config.strokes.shown_frames
-    return config.num_frames - _first_written_frame(config)
+    return config.length - _first_written_frame(config)
 
 
 def output_folder(config: PaintConfig) -> "ProcessFolder":

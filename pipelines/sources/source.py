@@ -94,8 +94,8 @@ class Listing(list[SourceEntry]):
         """
         names = self.passed_over
         more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-        shown = ", ".join(names[:_MOST_LISTED])
-        return [f"passed over {counted(len(names), 'file')} of {whole}: {shown}{more}"] if names else []
+        first = ", ".join(names[:_MOST_LISTED])
+        return [f"passed over {counted(len(names), 'file')} of {whole}: {first}{more}"] if names else []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Networks of renderers, in files of the user: they are loaded where they are used, once per process."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.devices import named_device
 from conf.errors import ConfigError, UserError
 from training.data.manifest import hash_file
+from training.models.finite import check_network, check_weights
 from training.models.read_tensors import read_tensors
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
+    from torch import Tensor
 
     from renderers.agent import Actor
 
 _ONNX_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
+_ONNX_FLOATS: Mapping[str, type[np.floating]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+_DEVICES = "cpu, or cuda where there is one; on a cluster workers get one by cluster.gpus_per_worker"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +122,7 @@ def _sam(path: str, sha256: str, key: str, variant: str, device: str) -> "Sam":
     from segment_anything import sam_model_registry
 
     _check_unchanged(key, path, sha256)
-    _check_device(_sibling_key(key, "device"), device)
+    named_device(_sibling_key(key, "device"), device, _DEVICES)
     expected = f"a whole checkpoint of Segment Anything {variant}"
     try:
         tensors = read_tensors(Path(path), key)
@@ -125,6 +134,17 @@ def _sam(path: str, sha256: str, key: str, variant: str, device: str) -> "Sam":
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ConfigError(key, path, f"{expected} (its tensors are another network's)") from error
+    try:
+        check_weights(tensors)
+    except ValueError as error:
+        raise ConfigError(key, path, f"{expected} ({error})") from error
+
+    def check_outputs(_decoder: object, _inputs: object, outputs: "tuple[Tensor, ...]") -> None:
+        if not all(output.isfinite().all() for output in outputs):  # masks of NaN would be left out without a word
+            raise ConfigError(key, path, f"{expected} (this one outputs NaN or infinity)")
+
+    # Here and not in a trial at the start, which takes half a minute for the smallest variant on a CPU.
+    network.mask_decoder.register_forward_hook(check_outputs)
     return network.to(device).eval()
 
 
@@ -136,13 +156,31 @@ def _saliency_network(
     run = (_onnx if path.lower().endswith(".onnx") else _torchscript)(path, key, device)
 
     def saliency(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs = run(batch)
+        try:
+            outputs = run(batch)
+        except ConfigError:
+            raise
+        except Exception as error:  # of the runtime or of what the network does: they have no common parent
+            allowed = f"a network that takes input_px={batch.shape[-1]} ({_first_line(error)})"
+            raise ConfigError(key, path, allowed) from error
         if not -len(outputs) <= output < len(outputs):
             raise ConfigError(_sibling_key(key, "output"), output, f"one of its {len(outputs)} outputs")
-        saliency_map: NDArray[np.float32] = np.asarray(outputs[output], np.float32)[0].squeeze()
-        return saliency_map
+        return _saliency_map(outputs[output], key, path)
 
     return saliency
+
+
+def _saliency_map(answer: Any, key: str, path: str) -> NDArray[np.float32]:
+    """The (h, w) map in an output (1, 1, h, w) or (1, h, w); raises ConfigError if it holds something else."""
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "biuf":
+        raise ConfigError(key, path, f"a network whose outputs are tensors of numbers, not {type(answer).__name__}")
+    values = answer.astype(np.float32)
+    saliency_map: NDArray[np.float32] = (values[0] if values.ndim and len(values) else values).squeeze()
+    if saliency_map.ndim != 2 or not saliency_map.size:
+        raise ConfigError(key, path, f"a network whose output is a map, not of the shape {list(answer.shape)}")
+    if not np.isfinite(saliency_map).all():
+        raise ConfigError(key, path, "a network that outputs finite numbers; this one outputs NaN or infinity")
+    return saliency_map
 
 
 def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
@@ -160,12 +198,15 @@ def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], l
     except Exception as error:  # the runtime's own exceptions have no common parent
         raise ConfigError(key, path, f"an ONNX network ({_first_line(error)})") from error
     inputs = session.get_inputs()
+    taken = ", ".join(argument.type for argument in inputs) or "nothing"
+    if any(argument.type not in _ONNX_FLOATS for argument in inputs):
+        raise ConfigError(key, path, f"a network that takes pictures in floating-point numbers, not {taken}")
 
     def run(batch: NDArray[np.float32]) -> list[Any]:
         if len(inputs) != 1 or not _fits(inputs[0].shape, batch.shape):
             shapes = [argument.shape for argument in inputs]
             raise ConfigError(_sibling_key(key, "input_px"), batch.shape[-1], f"what the network takes: {shapes}")
-        outputs: list[Any] = session.run(None, {inputs[0].name: batch})
+        outputs: list[Any] = session.run(None, {inputs[0].name: batch.astype(_ONNX_FLOATS[inputs[0].type])})
         return outputs
 
     return run
@@ -174,23 +215,23 @@ def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], l
 def _torchscript(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
     import torch
 
-    _check_device(_sibling_key(key, "device"), device)
+    named_device(_sibling_key(key, "device"), device, _DEVICES)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is deprecated, but such networks are published in it
-            network = torch.jit.load(path, map_location=device).eval()  # type: ignore[no-untyped-call]
+            network = torch.jit.load(path, map_location=device).eval().float()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise ConfigError(key, path, "an .onnx file, or a TorchScript file that torch.jit.save wrote") from error
+    try:
+        check_network(network)
+    except UserError as error:
+        raise ConfigError(key, path, f"a network of finite weights ({error})") from error
 
     def run(batch: NDArray[np.float32]) -> list[Any]:
-        try:
-            with torch.inference_mode():
-                result = network(torch.from_numpy(batch).to(device))
-        except RuntimeError as error:
-            allowed = f"what the network takes ({_first_line(error)})"
-            raise ConfigError(_sibling_key(key, "input_px"), batch.shape[-1], allowed) from error
+        with torch.inference_mode():
+            result = network(torch.from_numpy(batch).to(device))
         outputs = list(result) if isinstance(result, tuple | list) else [result]
-        return [output.float().cpu().numpy() for output in outputs]
+        return [each.float().cpu().numpy() if isinstance(each, torch.Tensor) else each for each in outputs]
 
     return run
 
@@ -209,16 +250,6 @@ def _check_unchanged(key: str, path: str, sha256: str) -> None:
         raise ConfigError(key, path, f"a file that every worker can read ({error.strerror})") from error
     if not same:
         raise ConfigError(key, path, "the file that the run was planned with; it has changed since")
-
-
-def _check_device(key: str, device: str) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        allowed = "cpu, or cuda where there is one; on a cluster workers get one by cluster.gpus_per_worker"
-        raise ConfigError(key, device, allowed) from error
 
 
 def _sibling_key(key: str, name: str) -> str:

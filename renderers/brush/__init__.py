@@ -122,11 +122,19 @@ class BrushRenderer(Renderer):
         return files
 
     def check_assets(self, config: Config, assets: Assets) -> None:
-        """Check before the first painting whether the pictures make a brush.
+        """Check before the first painting whether the pictures make a brush, and the weights a network.
 
         Raises:
-            ConfigError: if not; it names the key of the picture that is not usable.
+            ConfigError: if not; it names the key of the file that is not usable.
         """
+        if "weights" in assets:
+            from renderers.brush.gram import vgg_layers
+
+            try:
+                vgg_layers(assets["weights"])
+            except ConfigError as error:
+                allowed = f"{error.allowed} (it has {error.value})"
+                raise ConfigError("style.weights", config.style.weights, allowed) from None
         if "brush" not in assets:
             return
         try:

@@ -92,7 +92,7 @@ def vgg_layers(weights: "Mapping[str, torch.Tensor]") -> "dict[str, torch.nn.Mod
         weights: state dict of torchvision's `vgg16` or `vgg19`, whole or only its `features.*`.
 
     Raises:
-        ConfigError: under the key `weights`, if names or shapes are those of neither.
+        ConfigError: under the key `weights`, if names or shapes are those of neither, or a tensor holds no weights.
     """
     import torch
     import torchvision  # type: ignore[import-untyped]
@@ -104,6 +104,10 @@ def vgg_layers(weights: "Mapping[str, torch.Tensor]") -> "dict[str, torch.nn.Mod
             network = build(weights=None).features
         expected = {f"features.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
         if shapes == expected:
+            for name, value in features.items():
+                if not (value.is_floating_point() and value.isfinite().all()):
+                    odd = f"{name} of whole numbers, or with NaN or infinity"
+                    raise ConfigError("weights", odd, "finite floating-point numbers in every tensor")
             own = {name.removeprefix("features."): value.detach().float().cpu() for name, value in features.items()}
             network.load_state_dict(own, assign=True)
             return _named(network.eval().requires_grad_(False))

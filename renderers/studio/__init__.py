@@ -101,10 +101,7 @@ class StudioRenderer(Renderer):
 
     def check_assets(self, config: Config, assets: Assets) -> None:
         """Load and try the networks."""
-        try:
-            things.check_assets(config.things, assets)
-        except ConfigError as error:
-            raise error.under("things") from None
+        things.check_assets(config.things, assets)
 
     def check_source(self, config: Config, *, brings_labels: bool) -> None:
         """Refuse a source without label maps where objects are to be taken from them."""

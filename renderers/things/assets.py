@@ -20,7 +20,7 @@ def check_assets(config: ThingsConfig, assets: Assets) -> None:
     """Load the networks that a configuration names, and try the one for saliency on a blank picture.
 
     Raises:
-        ConfigError: if one is not usable; it names the key.
+        ConfigError: if one is not usable; it names the key, from that of its file (`AssetFile.key`) on.
     """
     check_networks(config.sam, config.saliency, assets)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from conf.devices import compute_device, warn_of_slow_numbers
+from conf.devices import compute_device, named_device, warn_of_slow_numbers
 from conf.errors import ConfigError
 
 WITHOUT = {"avx2": True, "avx512_bf16": False, "amx_bf16": False, "avx512_fp16": False, "cpu_name": "some"}
@@ -44,8 +44,10 @@ def test_a_torch_that_describes_no_cpu_is_no_reason_to_warn(
     assert not capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["meta", "cuda:99", "nothing", ""])
+@pytest.mark.parametrize("name", ["meta", "cuda:99", "nothing", "", "hpu", "privateuseone"])
 def test_devices_that_compute_nothing_here_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="auto, cpu, or a GPU of this machine"):
         compute_device(name)
-    assert compute_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match=f"^sam\\.device={name}: not allowed; allowed: cpu alone$"):
+        named_device("sam.device", name, "cpu alone")
+    assert compute_device("cpu") == named_device("device", "cpu", "") == torch.device("cpu")

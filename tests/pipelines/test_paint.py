@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,33 @@ def test_no_more_frames_than_a_painter_knows_are_painted_in_one_go(painter: Path
     assert paint(painter, "num_frames=3", "prompt=boat", f"out={tmp_path}") == 0
     assert len(frames(tmp_path)) == 3
     assert report(tmp_path)["pieces"] is None
+
+
+def test_fewer_frames_than_a_painter_knows_end_as_the_whole_process_does(painter: Path, tmp_path: Path) -> None:
+    for number in ("null", 2):
+        assert paint(painter, f"num_frames={number}", "prompt=boat", f"out={tmp_path / str(number)}") == 0
+    assert report(tmp_path / "null")["num_frames"] == 4
+    assert frames(tmp_path / "2") == frames(tmp_path / "null")[::3]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "refused"),
+    [
+        (("conditions={-1: PICTURE, 3: PICTURE}",), "conditions=3: not allowed; allowed: each frame once; -1 is"),
+        (("task=complete", "at=3", "image=PICTURE"), "at=3: not allowed; allowed: 0 to 2"),
+    ],
+)
+def test_places_are_checked_where_the_painter_says_how_many_there_are(
+    painter: Path,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    overrides: Sequence[str],
+    refused: str,
+) -> None:
+    given = (override.replace("PICTURE", str(picture)) for override in overrides)
+    assert paint(painter, "num_frames=null", *given, f"out={tmp_path / 'out'}") == 2
+    assert refused in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_a_long_process_goes_on_from_an_unfinished_picture(painter: Path, picture: Path, tmp_path: Path) -> None:

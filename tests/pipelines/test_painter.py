@@ -1,5 +1,6 @@
 """What the painter's pipeline promises."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,28 @@ def test_what_guidance_cannot_change_is_computed_once(painter: ProcessPainterPip
     painter([PROMPT], **options)
     seen.remove()
     assert sizes == [1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("num_frames", "kept"), [(2, [0, 6]), (3, [0, 3, 6]), (5, [0, 2, 3, 4, 6]), (7, range(7))])
+def test_fewer_frames_are_some_of_a_whole_process(
+    painter: ProcessPainterPipeline, num_frames: int, kept: Sequence[int]
+) -> None:
+    """The first frames alone would end before the painting is finished."""
+    whole, fewer = {"num_frames": 7}, {"num_frames": num_frames, "trained_frames": 7}
+    assert torch.equal(paint(painter, **fewer), paint(painter, **whole)[:, list(kept)])
+    followed = paint(painter, at(num_frames - 2), at(-1, 1), **fewer)
+    assert torch.equal(followed, paint(painter, at(kept[num_frames - 2]), at(-1, 1), **whole)[:, list(kept)])
+
+
+def test_guesses_show_the_frames_that_are_kept(painter: ProcessPainterPipeline) -> None:
+    shapes: list[torch.Size] = []
+    paint(painter, num_frames=2, trained_frames=4, on_guess=lambda decoded: shapes.append(decoded().shape))
+    assert shapes == [torch.Size([1, 2, 3, *SIZE])] * 3
+
+
+def test_more_frames_than_trained_are_refused(painter: ProcessPainterPipeline) -> None:
+    with pytest.raises(ValueError, match=r"^8 frames; allowed: at most 7$"):
+        paint(painter, num_frames=8, trained_frames=7)
 
 
 def test_a_process_follows_its_number_wherever_it_stands(painter: ProcessPainterPipeline) -> None:

@@ -175,6 +175,12 @@ def test_weights_of_another_architecture_are_refused_in_one_line(vgg16: Weights,
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize("value", [torch.full((64,), torch.nan), torch.full((64,), torch.inf), torch.ones(64).int()])
+def test_weights_that_are_no_finite_numbers_are_refused_by_name(vgg16: Weights, value: torch.Tensor) -> None:
+    with pytest.raises(ConfigError, match=r"^weights=features\.0\.bias of whole numbers, or with NaN or infinity: not"):
+        vgg_layers({**vgg16, "features.0.bias": value})
+
+
 def test_options_and_sizes_out_of_range_are_refused(vgg16: Weights) -> None:
     with pytest.raises(ValueError, match="steps=0"):
         stylise(scene(), stripes(), vgg16, steps=0)

@@ -265,8 +265,15 @@ def test_networks_are_named_and_tried() -> None:
     assert asset_paths(sam) == {"sam": "sam.pth"} and asset_paths(ThingsConfig()) == {}
     deep = ThingsConfig(saliency=SaliencyChoice(method="deep", network="net.onnx"))
     assert asset_paths(deep) == {"network": "net.onnx"}
-    with pytest.raises(ConfigError, match="network"):
-        check_assets(deep, {"network": network_handle(lambda batch: batch)})
+    seen = []
+
+    def network(batch: np.ndarray) -> np.ndarray:
+        seen.append(batch.shape)
+        red: np.ndarray = batch[0, 0]
+        return red
+
+    check_assets(deep, {"network": network_handle(network)})
+    assert seen == [(1, 3, 320, 320)]
 
 
 @pytest.mark.parametrize("key", ["mean", "std"])

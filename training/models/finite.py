@@ -1,12 +1,13 @@
 """Checks for NaN and infinity, which give an error and never a picture, and for tensors that cannot be weights."""
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from conf.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def finite(tensor: "Tensor", what: str) -> "Tensor":
@@ -28,6 +29,20 @@ def finite(tensor: "Tensor", what: str) -> "Tensor":
         )
         raise UserError(f"{what}: {wrong} of {tensor.numel()} values are not finite{way_out}")
     return tensor
+
+
+def check_network(network: "nn.Module") -> None:
+    """Refuse a loaded network of which a weight is not finite; some layers hide that in what they output.
+
+    Args:
+        network: of any kind, TorchScript included.
+
+    Raises:
+        UserError: naming the first such tensor.
+    """
+    for name, tensor in itertools.chain(network.named_parameters(), network.named_buffers()):
+        if tensor.is_floating_point():  # others are counts, positions and the like
+            finite(tensor, name)
 
 
 def check_floating(name: str, tensor: "Tensor") -> None:

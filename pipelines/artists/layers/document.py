@@ -1,7 +1,8 @@
 """A layered document, and the canvases that result as its layers are laid on one after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ DEEPEST = 64
 """Deepest nesting of groups."""
 
 _TOLERANCE = 24 / 255  # largest difference of a channel from the saved picture; profiles and rounding change less
+_MOST_NAMED = 5
 _MOST_DIFFERING = 0.01  # share of pixels that may differ by more
 
 
@@ -59,7 +61,7 @@ class Document:
         width_px, height_px: size of the canvas.
         nodes: layers and groups from the bottom to the top.
         merged: (h, w, 3) the merged picture as the painting program saved it.
-        unread: names of the parts that are not read: layers, masks and modes of unknown kinds.
+        unread: names of the parts that are not read, or only in part: layers, masks and modes of unknown kinds.
     """
 
     width_px: int
@@ -69,7 +71,7 @@ class Document:
     unread: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.width_px * self.height_px <= MOST_PIXELS:
+        if min(self.width_px, self.height_px) < 1 or self.width_px * self.height_px > MOST_PIXELS:
             raise RefusedPicture(f"{self.width_px}x{self.height_px} px is not 1 to {MOST_PIXELS}")
 
     def canvases(self) -> Iterator[Floats]:
@@ -83,8 +85,13 @@ class Document:
         yield from map(on_white, _laid(self.nodes, blank))
 
 
-def frames_of(canvases: Iterator[Floats], merged: Floats, unread: Sequence[str]) -> Iterator[Frame]:
+def frames_of(canvases: Iterator[Floats], merged: Floats, unread: Iterable[str]) -> Iterator[Frame]:
     """(H, W, 3) canvases that differ from the one before; the last one must be the merged picture that was saved.
+
+    Args:
+        canvases: (h, w, 3) each.
+        merged: (h, w, 3) the picture that was saved.
+        unread: names of parts that are not read as the program draws them; taken only if the document is refused.
 
     Raises:
         RefusedPicture: if it is another picture.
@@ -101,7 +108,8 @@ def frames_of(canvases: Iterator[Floats], merged: Floats, unread: Sequence[str])
     differing = np.abs(merged - frame / np.float32(255)).max(-1) > _TOLERANCE
     if differing.mean() > _MOST_DIFFERING:
         reason = f"its layers make another picture than the one saved with them ({differing.mean():.0%} of it differs)"
-        raise RefusedPicture(reason + (f"; not read: {', '.join(unread[:5])}" if unread else ""))
+        names = ", ".join(islice(unread, _MOST_NAMED))
+        raise RefusedPicture(reason + (f"; not read, or drawn otherwise: {names}" if names else ""))
 
 
 def on_white(canvas: Floats) -> Floats:

@@ -74,8 +74,7 @@ def _nodes(canvas: _Canvas, stack: Element, unread: list[str], depth: int) -> li
         if operation not in _MODES:
             unread.append(f"{name} (blended as {layer_name(element, 'compositeop')})")
         mode, inner = _MODES.get(operation, "normal"), element.find("{*}layers")
-        if element.find("{*}masks") is not None:
-            unread.append(f"masks of {name}")
+        unread += [f"{what} of {name}" for what in _features(element)]
         if kind == "grouplayer" and inner is not None:
             nodes.append(
                 Group(
@@ -91,6 +90,18 @@ def _nodes(canvas: _Canvas, stack: Element, unread: list[str], depth: int) -> li
             attribute = "colorspacename" if kind == "paintlayer" else "nodetype"
             unread.append(f"{name} ({layer_name(element, attribute)})")
     return nodes
+
+
+def _features(element: Element) -> Iterator[str]:
+    """What of a layer is not read beside its pixels and modes."""
+    if element.find("{*}masks") is not None:
+        yield "masks"
+    if "0" in element.get("channelflags", ""):  # one digit a channel, or none where all are painted on
+        yield "switched-off channels (such as inherited alpha)"
+    if element.get("keyframes"):
+        yield "animation"
+    if element.get("layerstyle"):
+        yield "layer style"
 
 
 def _patch(canvas: _Canvas, element: Element) -> Patch:

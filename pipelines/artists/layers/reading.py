@@ -32,10 +32,16 @@ def read_layers(path: str, canvas_px: int, num_frames: range) -> Footage:
 
 def _frames(path: str) -> Iterator[Frame]:
     if ending(posixpath.basename(path)) in (".psd", ".psb"):
-        from pipelines.artists.layers.photoshop import canvases_of, merged_picture, opened_photoshop
+        from pipelines.artists.layers.photoshop import (
+            canvases_of,
+            merged_picture,
+            opened_photoshop,
+            parts_in_question,
+        )
 
         with opened_photoshop(path) as photoshop:
-            yield from frames_of(canvases_of(photoshop), merged_picture(photoshop), ())
+            unread = parts_in_question(photoshop)
+            yield from frames_of(canvases_of(photoshop), merged_picture(photoshop), unread)
         return
     with opened_archive(path) as archive:
         read = read_openraster if "stack.xml" in archive.names else read_krita

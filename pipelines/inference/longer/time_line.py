@@ -39,6 +39,21 @@ def slots_for(frames: Sequence[int], left: int, right: int, num_slots: int) -> d
     return {**first, **dict(zip(inner, slots, strict=True)), **({right: last} if right in frames else {})}
 
 
+def slots_of_shorter(num_frames: int, num_slots: int) -> list[int]:
+    """The slot of each frame of a process that has at most as many frames as a sequence, both ends included.
+
+    Args:
+        num_frames: N, at least 2.
+        num_slots: K.
+
+    Raises:
+        ValueError: if there are more frames than slots.
+    """
+    if num_frames > num_slots:
+        raise ValueError(f"{num_frames} frames; allowed: at most {num_slots}")
+    return [round(frame * (num_slots - 1) / (num_frames - 1)) for frame in range(num_frames)]
+
+
 def place(lengths: Sequence[float] | NDArray[np.floating], left: int, right: int) -> dict[int, int]:
     """Frames for the pictures of a path, so that all steps from frame to frame are about equally long.
 

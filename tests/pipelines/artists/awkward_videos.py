@@ -23,9 +23,11 @@ def timed_video(
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], pix_fmt
         stream.codec_context.time_base, stream.codec_context.max_b_frames = Fraction(1, 1000), 0
+        if pix_fmt == "yuva420p":
+            stream.codec_context.options = {"auto-alt-ref": "0"}  # libvpx encodes transparency only without them
         packets = []
         for number, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture, format="rgba" if picture.shape[2] == 4 else "rgb24")
             frame.pts, frame.time_base = 100 * number, Fraction(1, 1000)
             packets += stream.encode(frame)
         packets += stream.encode()

@@ -58,9 +58,22 @@ def test_every_cell_is_read_once_and_a_snake_never_jumps(rows: int, columns: int
 def test_the_name_says_rows_then_columns() -> None:
     assert shape_in_name("boat_2x3.png") == (2, 3)
     assert shape_in_name("scan 600x800 4x1.jpg") == (4, 1)
-    for name in ("boat.png", "boat_1x1.png", "boat_1920x1080.png", "boat_40x2.png"):
+    assert shape_in_name("boat_2x3inks.png") == (2, 3)
+    for name in ("boat.png", "boat_1x1.png", "boat_1920x1080.png", "boat_40x2.png", "12x18in_1.png", "9x12cm.png"):
         with pytest.raises(RefusedPicture, match="rows and columns"):
             shape_in_name(name)
+
+
+def test_a_name_and_a_caption_that_contradict_each_other_are_refused_unless_the_shape_is_set(tmp_path: Path) -> None:
+    sheet, caption = sheet_of(stages(9), 3, 3, "boustrophedon"), "3*3 of 9 sub-images, a boat"
+    for name in ("p 3x3.png", "set 12x18in portrait.png", "p.png", "p_40x2.png"):
+        assert len(read_grid(str(save(tmp_path / name, sheet)), GridConfig(), caption)) == 9
+    path = str(save(tmp_path / "p 4x4.png", sheet))
+    with pytest.raises(
+        RefusedPicture, match=r"name says 4x4, but its caption 3\*3: .*set grid\.rows= and grid\.columns="
+    ):
+        read_grid(path, GridConfig(), caption)
+    assert len(read_grid(path, GridConfig(rows=3, columns=3), caption)) == 9
 
 
 def test_a_grid_that_does_not_divide_is_refused_with_its_numbers(tmp_path: Path) -> None:

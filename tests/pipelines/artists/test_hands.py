@@ -1,6 +1,7 @@
 """`ingest mask.model=...`: pixels that a network masks as a hand do not count as canvas."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,29 @@ def test_masks_change_the_data_set_and_weights_prompts_and_threshold_are_in_its_
     assert ingest(*overrides, *detector, "mask.threshold=0.6", f"out={tmp_path / 'masked'}") == 2
 
 
+def test_prompts_and_folders_that_only_fail_once_they_are_used_are_tried_before_anything_is_written(
+    sam3: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = replace(SMALL, model=str(sam3))
+    replace(whole, device="auto").check()
+    capfd.readouterr()
+    with pytest.raises(ConfigError, match=r"^mask\.prompts=.*at most 32 tokens .*; this one has 202$"):
+        replace(whole, prompts=("a hand", "h" * 200)).check()
+    with pytest.raises(UserError, match="knows no part of the prompt ' '"):
+        replace(whole, prompts=(" ",)).check()
+    wordless = Path(shutil.copytree(sam3, tmp_path / "wordless"))
+    (wordless / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"wordless: its tokenizer knows no part of the prompt 'a hand'"):
+        replace(whole, model=str(wordless)).check()
+    resized = Path(shutil.copytree(sam3, tmp_path / "resized"))
+    processor = json.loads((resized / "processor_config.json").read_text())
+    processor["image_processor"]["size"] = {"height": 70, "width": 42}
+    (resized / "processor_config.json").write_text(json.dumps(processor))
+    with pytest.raises(UserError, match=r"resized: fails on a blank frame \("):
+        replace(whole, model=str(resized)).check()
+    assert not capfd.readouterr().err
+
+
 def test_folders_that_hold_no_whole_sam3_are_refused_in_one_line_before_anything_is_written(
     sam3: Path, tmp_path: Path
 ) -> None:
@@ -133,5 +157,8 @@ def test_folders_that_hold_no_whole_sam3_are_refused_in_one_line_before_anything
         with pytest.raises(ConfigError) as caught:
             replace(whole, **{key: value})  # type: ignore[arg-type]
         assert caught.value.key == key
+    save_file({key: tensor * 1e30 for key, tensor in tensors.items()}, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"mask\.model.*not finite"):  # finite weights, and NaN from them
+        broken.check()
     overrides = [f"source.path={tmp_path}", "layout=frames", f"mask.model={sam3}", f"out={tmp_path / 'out'}"]
     assert ingest(*overrides) == 2 and not (tmp_path / "out").exists()

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from conf.errors import ConfigError, UserError
+from pipelines.artists import hdf5_process
 from pipelines.artists.config import CaptionConfig
 from pipelines.artists.drawings import strokes_of
 from pipelines.artists.find import ArtistSource, find_sequences
@@ -97,6 +99,24 @@ def test_painvidpros_archives_become_sequences_with_their_tags_as_captions(tmp_p
     assert refused(out) == {"youtube/abc_2/frame_data.h5": "its author excluded it (exclude_video)"}
 
 
+def test_attributes_of_archives_mean_the_same_in_every_type_that_hdf5_has_for_them() -> None:
+    tags = json.dumps([{"tag": "A boat."}])
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+        for stored in (tags, tags.encode(), np.bytes_(tags), np.array([tags.encode()]), np.array([tags], object)):
+            file.attrs["reference_frame_tags"] = stored
+            assert json.loads(hdf5_process._tags(file)) == [{"tag": "A boat."}]
+        for is_excluded in (False, True):
+            number = int(is_excluded)
+            for value in (is_excluded, number, float(number), np.bool_(number), np.array([is_excluded]), str(number)):
+                for each in (value, str(is_excluded), str(is_excluded).lower().encode(), np.bytes_(str(is_excluded))):
+                    file.attrs["exclude_video"] = each
+                    assert hdf5_process._is_excluded(file) is is_excluded
+        for unclear in ("maybe", np.array([True, False]), h5py.Empty("f")):
+            file.attrs["exclude_video"] = unclear
+            with pytest.raises(hdf5_process._Refused, match="exclude_video is neither true nor false"):
+                hdf5_process._is_excluded(file)
+
+
 def test_splits_by_id_take_only_their_sequences(tmp_path: Path) -> None:
     for number in range(3):
         write_archive(tmp_path / f"in/youtube/v{number}/frame_data.h5", stages(2, seed=number))
@@ -108,8 +128,13 @@ def test_splits_by_id_take_only_their_sequences(tmp_path: Path) -> None:
     assert [entry.id for entry in train] == ["youtube/v0/frame_data.h5"]
     assert train.passed_over == ("2 sequences of other splits",)
     assert len(find_sequences(ArtistSource(path=path), "hdf5")) == 3
-    with pytest.raises(UserError, match="no sequence is in the split test of"):
-        find_sequences(ArtistSource(path=path, split_file=str(splits), split="test"), "hdf5")
+    for deeper in ("youtube", "youtube/v0", "youtube/v0/frame_data.h5"):
+        below = ArtistSource(path=f"{path}/{deeper}", split_file=str(splits), split="train")
+        assert len(find_sequences(below, "hdf5")) == 1
+        with pytest.raises(ConfigError, match=r"split=test: .*splits\.json: eval, train$"):
+            find_sequences(replace(below, split="test"), "hdf5")
+    with pytest.raises(UserError, match=r"no sequence is in the split eval of .*splits\.json; it is found by source"):
+        find_sequences(ArtistSource(path=f"{path}/youtube/v0", split_file=str(splits), split="eval"), "hdf5")
     for wrong in ("[1]", '{"youtube": 3}', '{"youtube": {"v0": 1}}', "{", '{"a": ' * 5000):
         splits.write_text(wrong)
         with pytest.raises(UserError, match=r"splits\.json: "):

@@ -146,6 +146,32 @@ def test_a_transparent_animation_lies_on_white(tmp_path: Path) -> None:
         assert read(tmp_path / name).frames[-1][50, 50].tolist() == [255, 255, 255]
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.webm", "libvpx"), ("a.mkv", "libvpx-vp9"), ("a.avif", None)])
+def test_transparency_that_is_stored_apart_from_the_colours_lies_on_white(
+    name: str, codec: str | None, tmp_path: Path
+) -> None:
+    pictures = []
+    for number in range(12):
+        picture = np.zeros((64, 96, 4), np.uint8)
+        picture[:32, : 8 * number + 8] = (0, 0, 200, 255)
+        pictures.append(picture)
+    if codec:
+        timed_video(tmp_path / name, pictures, 3.0, codec, "yuva420p")
+    else:
+        animation(tmp_path / name, pictures, 3.0)
+    footage = read(tmp_path / name)
+    assert footage.num_moments == 12 and len(footage) - 11 == pytest.approx(30, abs=3)
+    last = footage.frames[-1]
+    assert last[50:].min() == 255 and difference(last[:28], np.full((28, 96, 3), (0, 0, 200), np.uint8)) < 12
+
+
+def test_a_stream_that_nothing_decodes_is_refused_as_such(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", painted())
+    path.write_bytes(path.read_bytes().replace(b"V_FFV1", b"V_NONE"))
+    with pytest.raises(RefusedPicture, match="damaged, or encoded in a way that FFmpeg has no decoder for"):
+        read(path)
+
+
 def test_a_cover_is_not_the_video(tmp_path: Path) -> None:
     pictures = painted()
     footage = read(with_cover(tmp_path / "a.mp4", pictures, np.full((64, 64, 3), (255, 0, 255), np.uint8)))

@@ -221,12 +221,20 @@ def test_layers_that_make_another_picture_are_refused_with_what_was_not_read(tmp
     Image.new("RGB", (120, 90), "black").save(other, "PNG")
     assert "make another picture" in refusal(changed(path, "mergedimage.png", other.getvalue()))
     changed(path, "stack.xml", stack.replace(b'"1.0" composite-op="svg:src-over"', b'"1" composite-op="svg:hue"', 1))
-    assert "not read: layer 2 (blended as svg:hue)" in refusal(path)
+    assert "not read, or drawn otherwise: layer 2 (blended as svg:hue)" in refusal(path)
     path = write_krita(tmp_path / "b.kra")
     with zipfile.ZipFile(path) as archive:
         document = archive.read("maindoc.xml")
     changed(path, "maindoc.xml", document.replace(b"paintlayer", b"shapelayer"))
     assert "layer 0 (shapelayer)" in refusal(path)
+    for attribute, named in (
+        ("channelflags='1110'", "switched-off channels (such as inherited alpha)"),
+        ("keyframes='layer0.keyframes.xml'", "animation"),
+        ("layerstyle='{1}'", "layer style"),
+    ):
+        changed(path, "maindoc.xml", document.replace(b"<layer ", f"<layer {attribute} ".encode(), 1))
+        changed(path, "mergedimage.png", other.getvalue())
+        assert f"not read, or drawn otherwise: {named} of layer 2" in refusal(path)
 
 
 def test_kritas_default_pixel_fills_what_no_tile_holds(tmp_path: Path) -> None:
@@ -281,6 +289,9 @@ def test_hostile_and_broken_documents_are_refused_in_one_line(tmp_path: Path) ->
         (ora, "stack.xml", b"<!DOCTYPE x [<!ENTITY a 'b'>]><image w='9' h='9'><stack/></image>"),
         (ora, "stack.xml", b"<image w='99999' h='99999'><stack/></image>"),
         (ora, "stack.xml", b"<image w='nan' h='9'><stack/></image>"),
+        (ora, "stack.xml", b"<image w='-120' h='-90'><stack/></image>"),
+        (ora, "stack.xml", b"<image w='0' h='-90'><stack/></image>"),
+        (kra, "maindoc.xml", b"<DOC><IMAGE width='-120' height='-90'><layers/></IMAGE></DOC>"),
         (ora, "stack.xml", b"<image w='99' h='99'><stack>" + b"<layer/>" * 30_000 + b"</stack></image>"),
         (ora, "stack.xml", b"<image w='99' h='99'>" + b"<stack>" * 100 + b"</stack>" * 100 + b"</image>"),
         (ora, "stack.xml", b"<image w='99' h='99'><stack><layer src='../../etc/passwd'/></stack></image>"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from scipy.linalg import sqrtm
 from transformers import (
     BitImageProcessor,
@@ -195,3 +196,68 @@ def test_networks_are_whole_or_refused_and_any_precision_computes_in_float32(
     edit_tensors(folder / "model.safetensors", lambda tensors: {n: tensors[n] for n in sorted(tensors)[1:]})
     with pytest.raises(ConfigError, match=rf"weights\.{key}=.*; this is not one \(it lacks 1 tensors, such as "):
         measure_of(folder)
+
+
+@pytest.mark.parametrize("key", ["clip", "dino"])
+def test_networks_that_would_find_no_figure_are_refused(
+    clip_folder: Path, dino_folder: Path, tmp_path: Path, key: str
+) -> None:
+    measure_of = getattr(perceptual, key)
+    folder = Path(shutil.copytree({"clip": clip_folder, "dino": dino_folder}[key], tmp_path / key))
+    sound, metadata = load_file(folder / "model.safetensors"), {"format": "pt"}
+    for factor, reason in ((torch.nan, "values are not finite"), (1e30, "it outputs NaN or infinity")):
+        save_file({name: tensor * factor for name, tensor in sound.items()}, folder / "model.safetensors", metadata)
+        with pytest.raises(ConfigError, match=rf"weights\.{key}=.*; this is not one \(.*{reason}"):
+            measure_of(folder)
+
+
+def test_lpips_of_weights_that_are_none_or_of_another_network_is_refused(
+    lpips_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    backbone, heads = (torch.load(file, weights_only=True) for file in lpips_files)
+
+    def refusal(backbone: dict[str, torch.Tensor], heads: dict[str, torch.Tensor]) -> ConfigError:
+        torch.save(backbone, tmp_path / "alexnet.pth")
+        torch.save(heads, tmp_path / "alex.pth")
+        with pytest.raises(ConfigError) as caught:
+            perceptual.lpips(tmp_path / "alexnet.pth", tmp_path / "alex.pth")
+        assert "\n" not in str(caught.value)
+        return caught.value
+
+    nothing, whole = torch.full((64,), torch.nan), torch.zeros(64, dtype=torch.int64)
+    for bias, reason in ((nothing, "0.bias: 64 of 64 values are not finite"), (whole, "0.bias is of type int64")):
+        error = refusal({**backbone, "features.0.bias": bias}, heads)
+        assert error.key == "weights.lpips_backbone" and reason in str(error)
+    error = refusal(backbone, {**heads, "lin0.model.1.weight": nothing.view(1, 64, 1, 1)})
+    assert error.key == "weights.lpips_heads" and "lin0.model.1.weight: 64 of 64 values are not finite" in str(error)
+    of_vgg = {**heads, "lin1.model.1.weight": torch.rand(1, 128, 1, 1)}
+    assert refusal(backbone, of_vgg).key == "weights.lpips_heads"
+
+
+class _Classifier(torch.nn.Module):
+    """Another network in TorchScript."""
+
+    def forward(self, img: torch.Tensor) -> torch.Tensor:
+        return img.float().mean((2, 3))
+
+
+class _Sick(torch.nn.Module):
+    """Inception's interface, and a weight that is not finite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deviation = torch.nn.Buffer(torch.tensor([torch.inf]))
+
+    def forward(self, img: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        return img.float().mean((2, 3)) / self.deviation
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"), [(_Classifier, "at most 2 argument"), (_Sick, "deviation: 1 of 1 values")]
+)
+def test_torchscript_of_another_network_than_inception_is_refused(
+    network: type[torch.nn.Module], reason: str, tmp_path: Path
+) -> None:
+    torch.jit.script(network()).save(str(tmp_path / "net.pt"))  # type: ignore[no-untyped-call]
+    with pytest.raises(ConfigError, match=rf"weights\.inception=.*; this is not one \(.*{reason}"):
+        perceptual.inception_features(tmp_path / "net.pt")

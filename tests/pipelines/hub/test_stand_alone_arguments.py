@@ -55,7 +55,7 @@ def latents_of(painter: Any, prompt: Any = PROMPT, seed: int = 0, **options: Any
         *(("prompt", value, "at least one") for value in ([], None, 7, ["a cat", None], {"a cat"}, b"a cat")),
         *(("negative_prompt", value, "one for each prompt \\(1\\)") for value in ([], ["a", "b"], 7, [None])),
         *(("generator", value, "one for each prompt \\(1\\)") for value in ([], [seeded(0)] * 2, 7, [None])),
-        *(("num_frames", value, "2 to 3, the most .* trained for; process-painter") for value in (0, 1, -3, 4, 2.5)),
+        *(("num_frames", value, "2 to 3, the most that this painter knows") for value in (0, 1, -3, 4, 2.5)),
         *(("height", value, "positive multiples of 16") for value in (0, -16, 40, 64.0, "64", True)),
         *(("width", value, "positive multiples of 16") for value in (0, -16, 8, float("nan"))),
         *(("num_inference_steps", value, "1, to divide") for value in (0, -1)),
@@ -149,7 +149,7 @@ def test_each_prompt_may_have_its_own_generator(painter: Any) -> None:
     assert not torch.allclose(twice[0], twice[1], atol=1e-2)
 
 
-def test_frames_are_8_or_as_many_as_it_was_trained_for(painter: Any, folder: Path, tmp_path: Path) -> None:
+def test_frames_are_as_many_as_it_was_trained_for_or_8(painter: Any, folder: Path, tmp_path: Path) -> None:
     assert latents_of(painter, num_frames=None).shape[1] == 3
     assert latents_of(painter, num_frames=np.int64(2)).shape[1] == 2
     older = shutil.copytree(folder, tmp_path / "older")
@@ -161,7 +161,7 @@ def test_frames_are_8_or_as_many_as_it_was_trained_for(painter: Any, folder: Pat
     assert latents_of(unaware, num_frames=32).shape[1] == 32
     with refusing(unaware, "num_frames") as error:
         unaware(PROMPT, **{**FEW, "num_frames": 33})
-    assert error.match("2 to 32, the most that this painter has positions for; process-painter")
+    assert error.match("2 to 32, the most that this painter knows; process-painter")
 
 
 def test_the_number_of_trained_frames_is_kept_when_diffusers_saves_the_painter(painter: Any, tmp_path: Path) -> None:

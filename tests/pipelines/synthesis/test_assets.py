@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from conf.compose import compose
@@ -125,6 +126,17 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path: Path) -> None:
             configured(tmp_path / "out", *beside, f"{key}={tmp_path / name}")
         assert caught.value.key == key and name in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_another_network_than_vgg_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    style, weights = fork(tmp_path / "fork.png"), tmp_path / "lenet.pth"
+    torch.save({"conv.weight": torch.zeros(6, 1, 5, 5)}, weights)
+    named = [f"renderer.style.path={style}", f"renderer.style.weights={weights}", "renderer.style.features=vgg"]
+    with pytest.raises(
+        ConfigError, match=r"lenet\.pth: not allowed; allowed: a torchvision VGG-16 or VGG-19"
+    ) as caught:
+        configured(tmp_path / "out", *named)
+    assert caught.value.key == "renderer.style.weights" and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("key", ["brush.path", "brush.height_path", "style.path", "style.weights"])

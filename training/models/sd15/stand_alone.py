@@ -5,8 +5,7 @@
     painter = DiffusionPipeline.from_pretrained(PAINTER, custom_pipeline="pipeline", trust_remote_code=True)
     frames = painter("a red house by a lake, painted in oil").frames[0]
 
-A prompt and a seed give the frames that process-painter's own `paint` gives. That also paints processes of given
-pictures, and longer ones than the painter was trained on.
+A prompt and a seed give the frames of process-painter's own `paint`, which also follows pictures and paints longer.
 """
 
 import math
@@ -37,7 +36,7 @@ _logger = logging.get_logger(__name__)
 _SHARED = 0.98  # of its noise is common to all frames, where they were trained to share some: then they hardly flicker
 _GUIDANCE_RESCALE = 0.7  # as Lin et al. 2023 recommend beside zero terminal SNR
 _FRAMES_AT_ONCE = 16  # that the VAE decodes
-_NUM_FRAMES = 8  # of a process, where it is not given
+_NUM_FRAMES = 8  # of a process, where neither it nor the painter says
 _OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 
 
@@ -129,8 +128,8 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffus
 
         Args:
             prompt: subject and medium, "a red house by a lake, painted in oil"; a list gives a process each.
-            num_frames: of a process, from 2 to as many as the painter was trained for; where not given, 8, or as many
-                as that if they are fewer.
+            num_frames: of a process, from 2 to as many as the painter was trained for, which is the default. Fewer are
+                taken evenly from as many: the first ones alone would end before the painting is finished.
             height, width: of the frames, in pixels; the size of the base where not given.
             num_inference_steps: of denoising (DDIM). They must divide the scheduler's timesteps, nearly.
             guidance_scale: how closely the prompt is followed (classifier-free guidance); 1 or less switches it off.
@@ -159,7 +158,8 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffus
         negatives = _one_each("negative_prompt", negative_prompt, str, len(prompts))
         if not isinstance(generator, torch.Generator | None):
             generator = _one_each("generator", generator, torch.Generator, len(prompts))
-        shape = (self._checked_frames(num_frames), self.unet.config.in_channels, *self._size(height, width))
+        slots = self._slots(num_frames)
+        shape = (slots[-1] + 1, self.unet.config.in_channels, *self._size(height, width))
         num_steps = self._checked_steps(num_inference_steps)
         scale, rescale = self._checked_guidance(guidance_scale, guidance_rescale)
         names = self._checked_names(callback_on_step_end, callback_on_step_end_tensor_inputs, len(prompts))
@@ -196,20 +196,20 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffus
                     latents = returned.get("latents", latents)
                     without_text, text = _replaced(without_text, text, returned.get("prompt_embeds"))
                 progress.update()
-        frames: Any = latents if output_type == "latent" else self._decoded(latents, output_type)
+        frames: Any = latents[:, slots] if output_type == "latent" else self._decoded(latents[:, slots], output_type)
         self.maybe_free_model_hooks()
         return AnimateDiffPipelineOutput(frames=frames) if return_dict else (frames,)
 
-    def _checked_frames(self, num_frames: int | None) -> int:
+    def _slots(self, num_frames: int | None) -> list[int]:
+        """The frames that are kept, of as many as the painter was trained for; the last one is the last painted."""
         positions, trained = int(self.unet.config.motion_max_seq_length), self.config.num_frames
-        most = positions if trained is None else min(positions, int(trained))
-        if num_frames is None:
-            return min(_NUM_FRAMES, most)
-        if not _is_number(num_frames, Integral) or not 2 <= num_frames <= most:
-            why = "has positions for" if trained is None else "was trained for"
-            allowed = f"2 to {most}, the most that this painter {why}; process-painter's own paint makes longer ones"
-            raise _refused("num_frames", num_frames, allowed)
-        return int(num_frames)
+        most = min(positions, int(trained or positions))
+        wanted = min(int(trained or _NUM_FRAMES), most) if num_frames is None else num_frames
+        if not _is_number(wanted, Integral) or not 2 <= wanted <= most:
+            allowed = f"2 to {most}, the most that this painter knows; process-painter's own paint makes longer ones"
+            raise _refused("num_frames", wanted, allowed)
+        last = most - 1 if trained else wanted - 1
+        return [round(number * last / (wanted - 1)) for number in range(wanted)]
 
     def _checked_steps(self, num_steps: int) -> int:
         """The number of steps, if `paint` allows it too (`NoiseSchedule.sampler` of process-painter)."""
@@ -346,5 +346,5 @@ def _is_number(value: Any, kind: type) -> bool:
 def _refused(name: str, value: Any, allowed: str) -> ValueError:
     """An error of one line."""
     text = " ".join(repr(value).split())
-    shown = text if len(text) <= 80 else f"{text[:77]}..."
-    return ValueError(f"{name}={shown}: not allowed; allowed: {allowed}")
+    brief = text if len(text) <= 80 else f"{text[:77]}..."
+    return ValueError(f"{name}={brief}: not allowed; allowed: {allowed}")
