@@ -75,9 +75,10 @@ test-gpu: setup
 
 setup: $(READY)
 
+# --no-compile: Python compiles what it imports; compiling all that is installed takes a minute.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
 lint:
@@ -91,7 +92,7 @@ contract:
 	$(BIN)/lint-imports
 
 unit:
-	$(BIN)/pytest --numprocesses 2 -m "not nightly"
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not nightly"
 
 # Goes on where it was, and tries again what failed. With CHAOS_SECONDS=3600 it tries for an hour instead.
 CHAOS_KILLS ?= 1000

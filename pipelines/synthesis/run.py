@@ -97,7 +97,7 @@ def make_dataset(
         pages = _gallery(config) if config.gallery and survey.num_shards else []
     summary = _summary(config, plan, tally, survey, pages)
     passed_over = plan.entries.note("the source") if isinstance(plan.entries, Listing) else []
-    notes = [*passed_over, *_without_captions(survey, caption_key, card)]
+    notes = [*passed_over, *_without_captions(survey, caption_key, card), *_repeating(survey)]
     return replace(summary, lines=(*summary.lines[:-1], *notes, summary.lines[-1]))
 
 
@@ -109,6 +109,14 @@ def _without_captions(survey: Survey, key: str, card: DatasetCard) -> list[str]:
     remedy = f"{place}, or give {key}='a painting of %name', into a new out"
     lacking = f"{survey.num_without_caption} of {survey.num_sequences} sequences have no caption to train on"
     return [f"warning: {lacking}; {remedy}"]
+
+
+def _repeating(survey: Survey) -> list[str]:
+    """A warning about sequences with equal frames, which teach a motion model to stand still."""
+    if not survey.num_repeating:
+        return []
+    repeating = f"{survey.num_repeating} of {survey.num_sequences} sequences show some frames twice"
+    return [f"warning: {repeating}, as they have fewer steps than frames; ask for fewer frames or more strokes"]
 
 
 def dataset_card(recipe: dict[str, Any], plan: Plan, out: AnyPath | None = None) -> DatasetCard:

@@ -32,6 +32,7 @@ class Survey:
         first_shard: name of the first shard that holds sequences, and the records of these.
         firsts: the shard and the place of the first sequence of each kind.
         num_without_caption: number of sequences that cannot be trained on.
+        num_repeating: number of sequences that show a state of the canvas twice.
         first_refusal: first row of `quarantine.jsonl`.
     """
 
@@ -44,6 +45,7 @@ class Survey:
     first_shard: tuple[str, tuple[Mapping[str, Any], ...]] | None = None
     firsts: dict[Kind, tuple[str, SampleSpan]] = field(default_factory=dict)
     num_without_caption: int = 0
+    num_repeating: int = 0
     first_refusal: Mapping[str, Any] | None = None
 
     def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
@@ -70,6 +72,7 @@ class Survey:
             licence = record["licence"] or "unknown"
             self.licences[licence] = self.licences.get(licence, 0) + 1
             self.num_without_caption += not record.get("caption")
+            self.num_repeating += len(set(record["frame_steps"])) < len(record["frame_steps"])
 
     @property
     def num_sequences(self) -> int:

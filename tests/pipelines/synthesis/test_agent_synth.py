@@ -78,3 +78,11 @@ def test_actors_are_tried_on_a_small_picture_that_is_not_blank(tmp_path: Path) -
     # A trial at the full width would draw 65,536 strokes of 1,024 px.
     assert "NaN" in refused(tmp_path / "huge.pth", tmp_path, **{"renderer.width_px": 1024})
     assert synth_config(compose("synth", words(tmp_path / "data", small, **{"renderer.width_px": 1024})))
+
+
+def test_sequences_with_fewer_steps_than_frames_are_warned_of(released: Path, tmp_path: Path) -> None:
+    for num_frames, expected in ((3, False), (12, True)):
+        out = tmp_path / str(num_frames)
+        summary = synth.run(synth_config(compose("synth", words(out, released, num_frames=num_frames))))
+        warning = "warning: 2 of 2 sequences show some frames twice, as they have fewer steps than frames"
+        assert any(line.startswith(warning) for line in summary.lines) == expected

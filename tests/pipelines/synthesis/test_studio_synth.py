@@ -181,6 +181,7 @@ def test_a_mix_gains_the_studio_and_a_mix_begun_without_it_goes_on_without(tmp_p
     assert "studio" in {choice.name for choice in fresh.renderers}
 
 
+@pytest.mark.nightly
 def test_killed_again_and_again_it_ends_in_the_same_data_set(tmp_path: Path) -> None:
     overrides = ("renderer=studio", *KEYS, "num_sequences=24", "shard_size=2", "num_frames=4", "cluster=inline")
     whole, out = tmp_path / "whole", tmp_path / "out"

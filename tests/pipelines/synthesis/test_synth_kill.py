@@ -107,6 +107,7 @@ def test_a_ray_that_lost_a_process_is_named_and_the_same_command_goes_on(
     assert_same(contents(out), contents(untouched))
 
 
+@pytest.mark.nightly
 def test_killed_workers_drivers_and_groups_of_ray_end_in_the_same_data_set(untouched: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     out = tmp_path / "out"
