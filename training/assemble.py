@@ -243,14 +243,13 @@ def _loaded_painter(config: AssembleConfig, parts: Mapping[str, Part], facts: Ma
     from training.models.painter import PainterParts
     from training.models.registry import architecture, architecture_of_base
 
-    motion = parts["motion"]
     return architecture(architecture_of_base(parts["base"].weights)).assemble(
         PainterParts(
             base=parts["words" if learnt_further(parts) else "base"].weights,
-            motion=motion.weights,
+            motion=parts["motion"].weights,
             replication=parts["replication"].weights if "replication" in parts else None,
             loras={key: part.weights for key, part in parts.items() if key not in STAGES_OF_PART},
-            motion_recipe=motion.card["recipe"] if motion.card is not None else None,
+            recipes={key: part.card["recipe"] for key, part in parts.items() if part.card is not None},
             codec=parts["codec"].weights if "codec" in parts else None,
             facts=facts,
         )

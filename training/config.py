@@ -247,6 +247,11 @@ class TrainConfig:
         """Whether shards are read whole, one after another; `stream=auto` does so if any data set is at a URL."""
         return self.stream == "sequential" or (self.stream == "auto" and any(is_url(part.path) for part in self.data))
 
+    @property
+    def reads_model_path(self) -> bool:
+        """Whether the run begins from the base at `model.path`, and not from that of `base=` or a new one."""
+        return self.base is None and registered(self.model.name).comes_trained
+
     def recipe(self) -> dict[str, Any]:
         """The settings that must not change when a run is resumed.
 

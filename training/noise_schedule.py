@@ -88,11 +88,15 @@ class NoiseSchedule:
         """
         if not self._is_covered(num_steps):
             possible = [steps for steps in range(self.num_steps + 1) if steps and self._is_covered(steps)]
-            below = max(steps for steps in possible if steps < num_steps)
             above = [f" or {steps}" for steps in possible if steps > num_steps][:1]
+            below = self.fewer_steps(num_steps)
             allowed = f"{below}{''.join(above)}, which divide the schedule's {self.num_steps} (nearly)"
             raise ConfigError("steps", num_steps, allowed)
         return DdimSampler(self, num_steps)
+
+    def fewer_steps(self, num_steps: int) -> int:
+        """As `training.objective.Objective` says."""
+        return max(steps for steps in range(1, min(num_steps, self.num_steps) + 1) if self._is_covered(steps))
 
     def _is_covered(self, num_steps: int) -> bool:
         """Whether diffusers' steps, a whole number of timesteps apart, start in the noisiest eighth of the schedule."""

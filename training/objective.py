@@ -71,4 +71,11 @@ class Objective(Protocol):
         """
 
     def sampler(self, num_steps: int) -> Sampler:
-        """A sampler with `num_steps` steps."""
+        """A sampler with `num_steps` steps.
+
+        Raises:
+            ConfigError: if there is none with so many.
+        """
+
+    def fewer_steps(self, num_steps: int) -> int:
+        """The largest number of steps up to `num_steps` that there is a sampler with."""

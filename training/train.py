@@ -84,7 +84,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
             folder.drop_earlier_weights()
         if finished and ranks.first and config.tracker.kind != "none":
             tracker.artifact(_artifact(config, recipe, train, folder))
-    return _summary(config, training.step, finished)
+    return _summary(config, training.step, finished, folder)
 
 
 def _default_stage_maker() -> StageMaker:
@@ -140,7 +140,9 @@ def _recipe(config: TrainConfig, train: "SequenceStream", ranks: "Ranks") -> dic
     parents: dict[str, AnyPath | None] = {key: getattr(config, key) for key in PARENTS}
     recipe = config.recipe()
     local_model = Path(config.model.path) if config.model.path is not None else None
-    if local_model is not None and local_model.exists():
+    if not config.reads_model_path:
+        recipe["model"]["path"] = None
+    elif local_model is not None and local_model.exists():
         parents["model"] = local_model
         recipe["model"]["path"] = local_model.name
     readers = {"processes": ranks.count, "num_workers": config.num_workers}  # the order of samples depends on these
@@ -281,7 +283,7 @@ def _has_checkpoints(config: TrainConfig) -> bool:
     return any((config.out / "checkpoints").glob("step-*"))
 
 
-def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
+def _summary(config: TrainConfig, step: int, finished: bool, folder: "RunFolder") -> Summary:
     if not finished:
         return Summary(
             lines=(
@@ -289,11 +291,13 @@ def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
             ),
             exit_code=PARTIAL,
         )
+    places = [("weights", folder.weights), ("measurements", folder.log)]
+    if folder.samples.is_dir():
+        places.append(("samples", folder.samples))
     return Summary(
         lines=(
             f"{config.out}: {step} steps of stage {config.stage.name} done",
-            f"weights: {config.out / 'weights'}; measurements: {config.out / 'log.jsonl'}; samples: "
-            f"{config.out / 'samples'}",
+            "; ".join(f"{what}: {config.out / place.name}" for what, place in places),
         )
     )
 

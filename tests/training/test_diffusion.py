@@ -310,6 +310,17 @@ def test_sampling_begins_in_the_noisiest_eighth_or_is_refused(zero_terminal_snr:
     assert not set(range(1, 126)) & set(refused)
 
 
+@pytest.mark.parametrize("zero_terminal_snr", [False, True])
+def test_samples_of_training_take_as_many_steps_as_suit_any_schedule(zero_terminal_snr: bool) -> None:
+    for num_steps in (2, 3, 10, 29, 30, 31, 45, 50, 1000):
+        schedule = NoiseSchedule(num_steps=num_steps, prediction="v", zero_terminal_snr=zero_terminal_snr)
+        steps = schedule.fewer_steps(30)
+        assert 1 <= steps <= 30 and len(schedule.sampler(steps).timesteps) == steps
+        if steps < min(30, num_steps):
+            with pytest.raises(ConfigError, match=f"allowed: {steps}"):
+                schedule.sampler(min(30, num_steps))
+
+
 def test_the_nearest_numbers_of_steps_are_named() -> None:
     with pytest.raises(ConfigError, match=r"steps=600: not allowed; allowed: 500 or 875, which divide"):
         NoiseSchedule().sampler(600)

@@ -81,6 +81,14 @@ def test_the_latest_losses_stand_on_the_console(
     assert f"validation loss {last['val/loss']:.4f}" in news
 
 
+@pytest.mark.parametrize("sample_every", [0, 1])
+def test_the_summary_names_what_is_there_and_nothing_else(sequences: Path, tmp_path: Path, sample_every: int) -> None:
+    summary = train(sequences, tmp_path / "run", max_steps=1, sample_every=sample_every)
+    places = [Path(line.partition(": ")[2]) for line in summary.lines[1].split("; ")]
+    assert [place.name for place in places] == ["weights", "log.jsonl", "samples"][: 2 + sample_every]
+    assert all(place.exists() for place in places)
+
+
 def test_the_weights_handed_over_are_the_averaged_ones(sequences: Path, tmp_path: Path) -> None:
     for decay, name in (("0.9", "average"), ("null", "trained")):
         out = tmp_path / name

@@ -100,7 +100,7 @@ class SequenceStream:
             open_source(part.path, split, captions_required=captions_required, base_fingerprint=base_fingerprint)
             for part in data
         )
-        _refuse_mixed(sources)
+        refuse_mixed(sources)
         augmentation = augmentation or Augmentation()
         stream = cls(
             sources=sources,
@@ -311,14 +311,23 @@ def _stack(latents: "dict[int, tuple[torch.Tensor, torch.Tensor, dict[str, torch
     return CachedLatents(mean=torch.stack(means), logvar=torch.stack(logvars), text=text)
 
 
-def _refuse_mixed(sources: Sequence[StreamSource]) -> None:
-    """Data sets of one stream must have the same shapes, and folders of different names."""
+def refuse_mixed(sources: Sequence[StreamSource]) -> None:
+    """Refuse data sets that cannot be mixed: they must be of one kind and of the same shapes, their names different.
+
+    Raises:
+        UserError: naming the first data set that does not go with the first.
+    """
     first = sources[0]
     names: set[str] = set()
     for source in sources:
         if source.split.name in names:
             raise UserError(f"{source.split.url}: another data set of this mixture has a folder of the same name")
         names.add(source.split.name)
+        if (source.texts is None) != (first.texts is None):
+            encoded, of_frames = (source, first) if first.texts is None else (first, source)
+            raise UserError(
+                f"{encoded.split.url}: encoded, but {of_frames.split.url} holds frames; a mixture needs one kind"
+            )
         for quantity, value in source.shapes.items():
             if value != first.shapes[quantity]:
                 raise UserError(

@@ -109,7 +109,7 @@ class PainterParts:
         base, motion, replication: weights of each; the last is optional.
         loras: name -> weights.
         codec: codec whose decoder was trained further on this base; None for the base's own.
-        motion_recipe: recipe of the motion model, with the keys `model` and `noise`; None if it was not trained here.
+        recipes: part -> recipe, with the keys `model` and `noise`, of each part that was trained here.
         facts: facts about the painter, for its card.
     """
 
@@ -117,6 +117,11 @@ class PainterParts:
     motion: Path
     replication: Path | None
     loras: Mapping[str, Path]
-    motion_recipe: Mapping[str, Any] | None
+    recipes: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Any]
     codec: Path | None = None
+
+    @property
+    def motion_recipe(self) -> Mapping[str, Any] | None:
+        """Recipe of the motion model; None if it was not trained here."""
+        return self.recipes.get("motion")

@@ -47,10 +47,14 @@ class Part:
 
     @property
     def parents(self) -> Mapping[str, str]:
-        """Key -> hash of what it was trained on."""
+        """Key -> hash of what it was trained on.
+
+        Run cards of earlier versions with `base=` may hold the base at `model.path` too, which the run did not read.
+        """
         if self.stated_parents is not None:
             return self.stated_parents
-        return dict(self.card["recipe"]["parents"]) if self.card is not None else {}
+        parents = dict(self.card["recipe"]["parents"]) if self.card is not None else {}
+        return {key: value for key, value in parents.items() if key != "model" or "base" not in parents}
 
     @property
     def data(self) -> Mapping[str, Any]:

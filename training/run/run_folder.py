@@ -128,8 +128,7 @@ class RunFolder:
             for key in _CURVES & line.keys():
                 if isinstance(line[key], int | float):
                     curves.setdefault(key, []).append([line["step"], line[key]])
-        thinned = {key: points[:: -(-len(points) // _MOST_POINTS)] for key, points in curves.items()}
-        return {**_read_card(self.card), "curves": thinned}
+        return {**_read_card(self.card), "curves": {key: _thinned(points) for key, points in curves.items()}}
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line to the log.
@@ -182,6 +181,13 @@ class RunFolder:
                 if isinstance(line, dict) and type(line.get("step")) is int:
                     _as_text(line)  # a line with numbers that are not finite is damaged
                     yield line
+
+
+def _thinned(points: list[list[float]]) -> list[list[float]]:
+    """Some of the points of a curve, at equal distances, and always the last."""
+    distance = max(1, -(-(len(points) - 1) // (_MOST_POINTS - 1)))
+    spaced_points = points[::distance]
+    return spaced_points if spaced_points[-1] is points[-1] else [*spaced_points, points[-1]]
 
 
 def _as_text(line: Mapping[str, Any]) -> str:
@@ -269,7 +275,11 @@ def _by_content(recipe: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, 
     if have_names and sorted(hashes.values()) == sorted(map(str, stored_hashes.values())):
         recipe["data"]["hashes"] = stored_hashes
     base, stored_path = _nested_value(recipe, "parents", "model"), _nested_value(stored, "model", "path")
-    if base is not None and base == _nested_value(stored, "parents", "model") and stored_path is not None:
+    if _nested_value(recipe, "model", "path") is None or _nested_value(stored, "parents", "base") is not None:
+        # One of the runs did not read `model.path`. Runs of earlier versions hold it nevertheless.
+        recipe["model"] = {**recipe.get("model", {}), "path": stored_path}
+        recipe["parents"] = {**recipe.get("parents", {}), "model": _nested_value(stored, "parents", "model")}
+    elif base is not None and base == _nested_value(stored, "parents", "model") and stored_path is not None:
         recipe["model"]["path"] = stored_path
     return recipe
 

@@ -17,7 +17,7 @@ from training.random.philox import normals
 from training.random.streams import Stream, seed_of_samples
 from training.stages import StageLoss
 
-_SAMPLING_STEPS = 30
+_SAMPLING_STEPS = 30  # of samples, or the next smaller number that suits the noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ def sample_sequences(
     seed: int,
     shape: tuple[int, int, int, int],
     *,
-    num_steps: int = _SAMPLING_STEPS,
+    num_steps: int | None = None,
 ) -> Tensor:
     """Sequences painted from noise.
 
@@ -180,12 +180,13 @@ def sample_sequences(
         prompts: (N,) captions.
         seed: seed of the noise; a prompt's noise depends on its place alone.
         shape: (S, C, h, w) of latents.
-        num_steps: steps of sampling.
+        num_steps: steps of sampling; None for the number that samples of training have.
 
     Returns:
         (N, T, 3, H, W) float32 in [0, 1], on the CPU.
     """
     objective = config.objective
+    num_steps = num_steps or objective.fewer_steps(_SAMPLING_STEPS)
     places = torch.arange(len(prompts), device=base.device)
     noise = draw_noise(seed, Stream.SAMPLE_NOISE, places, shape, objective.shared)
     text, no_text = base.embed(prompts), base.embed([""]).repeated(len(prompts))

@@ -1,8 +1,10 @@
 """What a stream refuses: in one line that names the data set, before any work is done wherever that can be."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from tests.pipelines.small_dataset import SHARDS, small_dataset
 from training.data.augment import Augmentation
 from training.data.dataset import read_card
 from training.data.manifest import manifest_path, read_manifest, tar_path
-from training.data.stream import DataMixture, SequenceStream
+from training.data.source import open_source
+from training.data.stream import DataMixture, SequenceStream, refuse_mixed
 
 CAPTIONS = ("a boat", "a hill", "a house", "a lake", "a lamp", "a tree")
 
@@ -132,6 +135,16 @@ def test_data_sets_that_do_not_go_together(folder: Path, tmp_path: Path) -> None
     refused(lambda: opened(folder, longer), "longer", "frames a sequence 4", "3")
     refused(lambda: opened(folder, larger), "larger", "(64, 64)", "(48, 64)")
     refused(lambda: opened(folder, namesake), "elsewhere", "same name")
+
+
+def test_frames_and_latents_do_not_go_together(folder: Path, tmp_path: Path) -> None:
+    frames = open_source(str(folder), "train", captions_required=True, base_fingerprint=None)
+    split = dataclasses.replace(frames.split, name="latents", url="latents")
+    latents = dataclasses.replace(frames, split=split, latent_shape=(3, 4, 6, 8), text_shapes={}, texts=frames.split)
+    for sources in ([frames, latents], [latents, frames]):
+        refused(
+            partial(refuse_mixed, sources), f"latents: encoded, but {folder} holds frames; a mixture needs one kind"
+        )
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])

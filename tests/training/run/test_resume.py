@@ -3,6 +3,7 @@
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tests.pipelines.small_dataset import small_dataset
 from tests.training.toy_runs import finish, kill_at, kill_rank, log, losses, seen, spawn, train, wait_for, words
 from training.data.manifest import to_json
 from training.data.seal import sealed, sealed_fields
+from training.models.painter_parts import Part
 from training.models.weights import parent_weights
 from training.run.checkpoint import newest_sound
 from training.run.loop import Training
@@ -297,3 +299,21 @@ def test_a_base_of_another_name_is_the_same_base(sequences: Path, tmp_path: Path
     (renamed / "model.safetensors").write_bytes(b"two")
     with pytest.raises(UserError, match=r"a run with other weights as model\.path="):
         train(sequences, tmp_path / "run", max_steps=4, **{**options, "model.path": renamed})
+
+
+def test_a_base_that_a_run_did_not_read_is_no_parent_and_may_change(sequences: Path, tmp_path: Path) -> None:
+    out, unread = tmp_path / "run", tmp_path / "unread"
+    unread.mkdir()
+    (unread / "model.safetensors").write_bytes(b"one")
+    given: dict[str, Any] = {"model": "sd15", "base": sequences, "optimizer.learning_rate": 1e-3}
+    train(sequences, out, max_steps=2, **{**given, "model.path": unread})
+    fields = sealed_fields((out / "run.json").read_bytes())
+    recipe = fields["recipe"]
+    assert recipe["parents"].keys() == {"base"} and recipe["model"]["path"] is None
+    recipe["model"]["path"], recipe["parents"]["model"] = unread.name, "hash"  # as runs of before
+    assert Part(key="motion", weights=out, hash="", card=fields).parents.keys() == {"base"}
+    for steps, path in enumerate((unread, tmp_path / "gone", "a/name-on-the-hub"), start=3):
+        (out / "run.json").write_bytes(sealed(to_json(fields)))
+        train(sequences, out, max_steps=steps, **{**given, "model.path": path})
+    with pytest.raises(UserError, match=r"a run with other weights as base="):
+        train(sequences, out, max_steps=9, **{**given, "model.path": unread, "base": "null"})

@@ -41,6 +41,16 @@ def test_what_is_sound_in_a_log_is_reported_and_kept(damage: str, tmp_path: Path
     assert kept[0] == {"step": 1, "train/loss": 0.5} and all(line["step"] <= 2 for line in kept)
 
 
+@pytest.mark.parametrize("num_points", [1, 2, 199, 200, 201, 202, 399, 400, 1000])
+def test_a_curve_is_thinned_to_200_points_at_most_and_keeps_its_ends(num_points: int, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_card({"recipe": {}})
+    folder.log.write_text("".join(f'{{"step": {step}, "val/loss": 0.5}}\n' for step in range(1, num_points + 1)))
+    steps = [step for step, _ in folder.report()["curves"]["val/loss"]]
+    assert (steps[0], steps[-1]) == (1, num_points) and steps == sorted(set(steps))
+    assert min(num_points, 100) <= len(steps) <= 200
+
+
 def test_training_ends_well_though_its_log_was_damaged(sequences: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     train(sequences, out, max_steps=2)

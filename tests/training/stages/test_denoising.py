@@ -9,14 +9,16 @@ from torch import Tensor
 
 from tests.training.models.small_base import CAPTIONS, small_base
 from training.data.batch import CachedLatents, SequenceBatch
+from training.data.text import Text
 from training.diffusion import draw
 from training.models.sd15.base import BaseModel
 from training.models.sd15.denoisers import FrameDenoiser
 from training.models.tiny.shape import TinyShape
+from training.noise_schedule import NoiseSchedule
 from training.random.philox import normals
 from training.random.streams import Stream
 from training.stages import denoising
-from training.stages.denoising import DenoisingConfig, DenoisingNetwork
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, sample_sequences
 
 _SHAPE = (2, 8, 2, 2)  # of the latents of a sequence
 _POSITIONS = torch.tensor([3, 9])
@@ -58,6 +60,19 @@ def test_nothing_is_drawn_from_the_posterior_of_an_exact_codec(monkeypatch: pyte
     draws = draw(5, _POSITIONS, _SHAPE, base.schedule, 0.1)
     expected = base.schedule.add_noise(mean * base.scaling, draws.noise, draws.timesteps)
     assert torch.allclose(noisy_latents(base, mean, -30.0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("num_steps", "expected"), [(1000, 30), (50, 25), (2, 1)])
+def test_samples_are_painted_whatever_the_number_of_steps_of_the_noise(num_steps: int, expected: int) -> None:
+    base, calls = small_base(NoiseSchedule(num_steps=num_steps)), list[int]()
+
+    def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
+        calls.append(int(timesteps[0]))
+        return torch.zeros_like(latents)
+
+    config = DenoisingConfig(objective=base.schedule, guidance=1.0)
+    assert sample_sequences(base, denoise, config, ["a boat"], 0, (1, 8, 2, 2)).shape == (1, 1, 3, 16, 16)
+    assert len(calls) == expected
 
 
 def test_held_out_samples_have_noise_that_no_sample_was_trained_with() -> None:

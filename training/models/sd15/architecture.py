@@ -16,13 +16,14 @@ from training.models.registration import ModelConfig
 from training.models.sd15 import painter, stages
 from training.models.sd15.base import BaseModel, load_base
 from training.models.sd15.blocks import compile_network
-from training.noise_schedule import schedule_of_recipe
+from training.noise_schedule import NoiseSchedule, schedule_of_recipe
 from training.objective import Objective
 
 if TYPE_CHECKING:
     from training.config import NoiseConfig
 
 _NOISE = ("prediction", "num_steps", "beta_start", "beta_end", "zero_terminal_snr")
+_NOT_DENOISERS = ("words", "codec", "base")  # parts that predict nothing, and the base itself, which states its noise
 
 
 class StableDiffusion:
@@ -56,22 +57,34 @@ class StableDiffusion:
         return (folder / "unet").is_dir()
 
     def assemble(self, parts: PainterParts) -> Painter:
-        """A painter that samples on the noise that its temporal modules were trained on.
+        """A painter that samples on the variances that its temporal modules were trained on.
 
-        That need not be the base's own. Temporal modules that were not trained here do not state theirs; all releases
-        of AnimateDiff, and what is trained from them, were trained on variances that rise linearly.
+        These need not be the base's own. Temporal modules that were not trained here do not state theirs; all releases
+        of AnimateDiff, and what is trained from them, were trained on variances that rise linearly. A base that was
+        trained on zero terminal SNR keeps it, and all parts must predict what the base does.
         """
-        base, recipe = load_base(parts.base), parts.motion_recipe
-        try:
-            linear = replace(base.schedule, spacing="linear")
-            schedule = linear if recipe is None else schedule_of_recipe(recipe["noise"])
-        except (KeyError, TypeError, ConfigError) as error:
-            raise UserError(f"motion={parts.motion}: its run card cannot be read ({error})") from error
-        return painter.assemble(replace(base, schedule=schedule), parts)
+        base = load_base(parts.base)
+        schedules = {key: _schedule(key, recipe) for key, recipe in parts.recipes.items() if key not in _NOT_DENOISERS}
+        of_base = base.schedule
+        for key, trained_on in schedules.items():
+            if trained_on.prediction != of_base.prediction:
+                difference = f"noise.prediction={trained_on.prediction}; base={parts.base} on {of_base.prediction}"
+                raise UserError(f"{key}: trained on {difference}")
+        schedule = schedules.get("motion", replace(of_base, spacing="linear"))
+        zero_terminal_snr = schedule.zero_terminal_snr or of_base.zero_terminal_snr
+        return painter.assemble(replace(base, schedule=replace(schedule, zero_terminal_snr=zero_terminal_snr)), parts)
 
     def load_painter(self, folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> Painter:
         """A painter's folder."""
         return painter.load(folder, facts, dtype)
+
+
+def _schedule(part: str, recipe: Mapping[str, Any]) -> NoiseSchedule:
+    """The noise that a part of a painter was trained on."""
+    try:
+        return schedule_of_recipe(recipe["noise"])
+    except (KeyError, TypeError, ConfigError) as error:
+        raise UserError(f"{part}: its run card cannot be read ({error})") from error
 
 
 ARCHITECTURE: Architecture = StableDiffusion()

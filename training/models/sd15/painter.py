@@ -12,7 +12,7 @@ from diffusers import MotionAdapter, SparseControlNetModel
 from diffusers import __version__ as diffusers_version
 from torch import Tensor, nn
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from training.models import codec
 from training.models.codec import PatchCodec
 from training.models.lora import LORA_FILE, apply_lora
@@ -149,6 +149,7 @@ def assemble(base: BaseModel, parts: PainterParts) -> Painter:
 
     Raises:
         UserError: if one is missing, of another kind, or does not fit the others.
+        ConfigError: if one has fewer positions than the painter has frames.
     """
     base = with_its_unet(base, parts.motion)
     if parts.codec is not None:
@@ -156,6 +157,9 @@ def assemble(base: BaseModel, parts: PainterParts) -> Painter:
     motion = load_motion(parts.motion, base.unet)
     unet = add_motion(base.unet, motion)  # refuses temporal modules of another UNet
     replication = load_replication(parts.replication, base.unet) if parts.replication is not None else None
+    for place, network in ((parts.motion, motion), (parts.replication, replication)):
+        if network is not None and parts.facts[_NUM_FRAMES] > (most := network.config.motion_max_seq_length):
+            raise ConfigError(_NUM_FRAMES, parts.facts[_NUM_FRAMES], f"2 to {most}, the positions that {place} has")
     marks = {"base": module_hash(base.unet), "motion": module_hash(motion)}
     loras = {name: load_lora("loras", weights, unet, marks) for name, weights in parts.loras.items()}
     return Painter(base=base, motion=motion, replication=replication, loras=loras, facts=parts.facts)
