@@ -9,15 +9,17 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from pipelines.inference.loading import pipeline_of
+from pipelines.inference.pipeline import PaintedProcesses
 from pipelines.painter import ProcessPainterPipeline
 from tests.pipelines.inference.absent_weights import hide_absent_weights
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 from tests.training.models.small_base import small_base
 from training.models.lora import lora_of
-from training.models.sd15.lora import add_lora
+from training.models.sd15.lora import LoraKind, add_lora
 from training.models.sd15.motion import adapter_of, add_motion
 from training.models.sd15.painter import Painter
 from training.models.shape import LoraShape
+from training.models.weights import module_hash
 
 CPU = torch.device("cpu")
 
@@ -150,24 +152,47 @@ def test_offloading_ends_where_the_pipeline_is_moved(painter: ProcessPainterPipe
         test_weights_are_held_once(painter)
 
 
+def painter_with_lora(kind: LoraKind) -> Painter:
+    """With a LoRA called `ink`, which is not zero."""
+    base = small_base()
+    unet = add_motion(base.unet, None)
+    adapter = adapter_of(unet)
+    add_lora(unet, kind, LoraShape())
+    torch.manual_seed(0)
+    weights = {
+        name: torch.randn_like(parameter) for name, parameter in unet.named_parameters() if parameter.requires_grad
+    }
+    return Painter(base=base, motion=adapter, loras={"ink": lora_of(weights, kind, LoraShape())})
+
+
 @pytest.mark.parametrize("offload", ["model", "group", "sequential"])
 def test_loras_count_while_offloaded(offload: Any) -> None:
-    painted = {}
-    for how in ("none", offload):
-        base = small_base()
-        unet = add_motion(base.unet, None)
-        adapter = adapter_of(unet)
-        add_lora(unet, "spatial", LoraShape())
-        torch.manual_seed(0)
-        weights = {
-            name: torch.randn_like(parameter) for name, parameter in unet.named_parameters() if parameter.requires_grad
-        }
-        loras = {"ink": lora_of(weights, "spatial", LoraShape())}
-        painter = pipeline_of(Painter(base=base, motion=adapter, loras=loras), CPU, {"ink": 1.0}, how)
-        painted[how] = painter([PROMPT], num_frames=2, size_px=SIZE, steps=2).frames
-        without = pipeline_of(Painter(base=small_base(), motion=adapter), CPU, {})
-    assert torch.equal(painted["none"], painted[offload])
-    assert not torch.allclose(without([PROMPT], num_frames=2, size_px=SIZE, steps=2).frames, painted["none"], atol=1e-3)
+    """In painting, and in the inversion of a given picture."""
+
+    def paint(how: Any, scale: float) -> PaintedProcesses:
+        painter = pipeline_of(painter_with_lora("spatial"), CPU, {"ink": scale} if scale else {}, how)
+        return painter([PROMPT], [[at(1)]], num_frames=2, size_px=SIZE, steps=2, keep=False)
+
+    painted = paint("none", 1)
+    assert torch.equal(painted.frames, paint(offload, 1).frames)
+    without = paint("none", 0)
+    for with_it, without_it in ((painted.frames, without.frames), (painted.noise, without.noise)):
+        assert not torch.allclose(with_it, without_it, atol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("spatial", True), ("motion", False)])
+def test_a_picture_is_inverted_by_the_network_that_would_paint_it(kind: LoraKind, changes: bool) -> None:
+    painter = painter_with_lora(kind)
+    before = module_hash(painter.base.unet)
+
+    def noise(loras: dict[str, float]) -> torch.Tensor:
+        pipeline = pipeline_of(painter, CPU, loras)
+        return pipeline([PROMPT], [[at(1)]], num_frames=2, size_px=SIZE, steps=2, keep=False).noise
+
+    without, silent, with_it = noise({}), noise({"ink": 0.0}), noise({"ink": 1.0})
+    assert torch.equal(without, silent)
+    assert torch.allclose(without, with_it, atol=1e-3) != changes
+    assert torch.equal(without, noise({})) and module_hash(painter.base.unet) == before
 
 
 @pytest.fixture

@@ -87,18 +87,23 @@ def tie_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
     """Make a motion UNet share the parameters of the networks that it was made of, in place of its copies.
 
     For Stable Diffusion 1.5 that saves as much memory as the whole motion UNet takes. The parameters then move between
-    devices and precisions with either owner; buffers, and LoRAs that are added later, are not shared.
+    devices and precisions with either owner; buffers, and LoRAs that only one of them has, are not shared.
 
     Args:
         unet: the motion UNet.
         parts: the 2D UNet and the temporal modules, of one precision.
     """
-    parameters = {name: parameter for part in parts for name, parameter in part.named_parameters()}
+    parameters = {_plain(name): parameter for part in parts for name, parameter in part.named_parameters()}
     for name, parameter in list(unet.named_parameters()):
-        original = parameters.get(name.replace(".base_layer.", "."))  # peft inserts it where there is a LoRA
+        original = parameters.get(_plain(name))
         if original is not None and original.shape == parameter.shape:
             place, _, last = name.rpartition(".")
             setattr(unet.get_submodule(place), last, original)
+
+
+def _plain(name: str) -> str:
+    """The name of a parameter where there is no LoRA: peft inserts a part."""
+    return name.replace(".base_layer.", ".")
 
 
 def silence_motion(network: nn.Module) -> None:

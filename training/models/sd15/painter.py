@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,23 @@ class Painter:
         seal_painter(folder, {**self.facts, _SHARED: self.base.schedule.shared}, run_cards, self._model_index())
 
     def networks(self, loras: Mapping[str, float]) -> StableDiffusionNetworks:
-        """The networks that paint, with the given LoRAs at the given scales."""
-        networks = StableDiffusionNetworks.of(self.base, self.motion, self.replication)
-        for name in loras:
-            apply_lora(networks.motion, name, self.loras[name])
-        if loras:
-            networks.motion.set_adapters(list(loras), list(loras.values()))
-            networks.rejoin()  # this converts the LoRAs, which are float32
+        """The networks that paint, with the given LoRAs at the given scales.
+
+        Those that change pictures are in the 2D UNet too: pictures are inverted by the network that would paint them.
+        """
+        if not loras:
+            return StableDiffusionNetworks.of(self.base, self.motion, self.replication)
+        own_unet = self.base.unet
+        unet = deepcopy(own_unet, {id(weight): weight for weight in own_unet.parameters()})  # shares all weights
+        networks = StableDiffusionNetworks.of(replace(self.base, unet=unet), self.motion, self.replication)
+        spatial = {name: scale for name, scale in loras.items() if kind_of(self.loras[name]) == "spatial"}
+        for network, scales in ((networks.motion, loras), (unet, spatial)):
+            for name in scales:
+                apply_lora(network, name, self.loras[name])
+            if scales:
+                network.set_adapters(list(scales), list(scales.values()))
+        unet.to(own_unet.dtype)  # LoRAs are float32
+        networks.rejoin()
         return networks
 
     def _model_index(self) -> dict[str, Any]:
