@@ -28,7 +28,7 @@ LARGE_DATA := data='[{path: $(LARGE)/alone, weight: 2}, {path: $(LARGE)/scenes}]
 FINE := outputs/fine
 FINE_KEYS := +experiment=fine $(LARGE_DATA)
 
-.PHONY: demo train-tiny train-fine train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit docs bench clean
+.PHONY: demo train-tiny train-fine train-small test test-gpu setup lint types contract kernels unit nightly chaos fuzz mutate audit docs bench clean
 
 demo: setup
 	$(BIN)/python -m pipelines.synth num_sequences=24 out=outputs/demo
@@ -68,7 +68,13 @@ train-fine: setup
 train-small: setup
 	$(BIN)/python -m pipelines.painters.small --seconds $(BUDGET_S) --out outputs/small
 
-test: setup lint types contract unit
+# What tests paint with is compiled while types are checked: on a new machine each takes a minute of one core.
+test: setup
+	$(MAKE) --jobs 2 --output-sync lint types contract kernels
+	$(MAKE) unit
+
+kernels: setup
+	$(BIN)/python -m process_painter kernels agent bezier brush ink region studio
 
 test-gpu: setup
 	$(BIN)/pytest -m gpu
