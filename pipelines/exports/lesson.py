@@ -5,6 +5,7 @@ It is typeset by reportlab.
 
 import io
 import string
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
-from pipelines.exports.palette import Colour, Rgb, colours_in, palette_of, visibly_changed
-from pipelines.exports.process import Frame, Picture, Process
+from pipelines.exports.palette import WHITE, Colour, Rgb, colours_in, palette_of, visibly_changed, without_colour
+from pipelines.exports.process import Paint, Picture, Process
 from pipelines.exports.settings import Settings
 from pipelines.exports.sheet import refused_font
 from renderers.raster.ribbon import R0, R2
@@ -27,17 +28,21 @@ if TYPE_CHECKING:
 _NUM_COLOURS = 8
 _FADED = 0.25  # opacity of what earlier steps painted, in the picture that shows what is new
 _SWATCH_MM = 9.0
+_GAP_MM = 4.0  # between the two pictures of a step
 _LEAST_ROOM_MM = 80.0  # between the margins: then 24 mm are left for the palette's column of mixes, enough for words
 _TALLEST_STEP_SHARE = 0.6  # of the height between the margins: title, facts and swatches are on the same page
 _LEAST_PICTURE_SHARE = 0.2  # of the same height, even if the text would leave less
 _PADDING_MM = 9.0  # padding that reportlab keeps around the text of a page and of a table
+_GROUND = "toning the ground"
 _GROUND_SHARE = 0.5  # of a blank canvas: a step that changes more lays a ground
-_OUTLINE = "#999999"  # colour around swatches, which may be white
-_CAVEAT = (
-    "On the pages that follow, the left picture is the painting after a step, and the right one what is new in it. "
+_OUTLINE = "#999999"  # colour around swatches and pictures, which may be white
+_LEAST_ACTIVITY = 0.15  # share of a step's strokes that names an activity in its title
+_PAGES = "On the pages that follow, the left picture is the painting after a step, and the right one what is new in it."
+_MIXES = (
     "Mixes are computed (Kubelka and Munk) from rough values of common paints and the colours of a screen: a "
     "beginning, to be tried on scrap paper."
 )
+_CAVEATS = {"opaque": f"{_PAGES} {_MIXES}", "transparent": f"{_PAGES} {_MIXES} White is the paper.", "dry": _PAGES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +79,7 @@ def write(process: Process, settings: Settings, path: Path) -> None:
         allowed = f"0 to {(width_mm - _LEAST_ROOM_MM) / 2:g}, for a lesson on {settings.page}"
         raise ConfigError("margin_mm", settings.margin_mm, allowed)
     styles = _styles(settings, process)
-    colours = palette_of(process.frames[-1].picture, _NUM_COLOURS)
+    colours = _palette(process)
     inner_mm = height_mm - 2 * settings.margin_mm
     story: list[Flowable] = [*_cover(process, colours, styles, room_mm, inner_mm), PageBreak()]
     for number in range(1, len(process.frames)):
@@ -147,25 +152,36 @@ def _cover(
     title = Paragraph(escape(process.title), styles["title"])
     below = [
         Paragraph(f"{steps} steps{strokes}. {len(colours)} main colour{plural}:", styles["step"]),
-        _palette_table(colours, styles, room_mm),
-        Paragraph(_CAVEAT, styles["small"]),
+        _palette_table(colours, process.paint, styles, room_mm),
+        Paragraph(_CAVEATS[process.paint], styles["small"]),
         Paragraph(escape(process.credit), styles["small"]),
     ]
     picture_mm = _width_mm(process, room_mm, _picture_height_mm([title, *below], room_mm, height_mm))
     return [title, _image(process.frames[-1].picture, picture_mm), *below]
 
 
-def _palette_table(colours: list[Colour], styles: dict[str, Any], room_mm: float) -> "Table":
+def _palette(process: Process) -> list[Colour]:
+    """The main colours of the finished painting; of paint that does not cover, without the bare paper."""
+    colours = palette_of(process.frames[-1].picture, _NUM_COLOURS)
+    if process.paint == "opaque":
+        return colours
+    return without_colour(colours, np.median(process.frames[0].picture.reshape(-1, 3), axis=0)) or colours
+
+
+def _palette_table(colours: list[Colour], paint: Paint, styles: dict[str, Any], room_mm: float) -> "Table":
     """A row for each colour: its number, a swatch of it, its share, the tubes to mix, and a swatch of the mix."""
     from reportlab.lib.units import mm
     from reportlab.platypus import Paragraph, Table
 
-    rows: list[list[Any]] = [[Paragraph(text, styles["small"]) for text in ("", "colour", "share", "mix", "gives")]]
+    heads = ("", "colour", "share", *(("mix", "gives") if paint != "dry" else ("", "")))
+    rows: list[list[Any]] = [[Paragraph(text, styles["small"]) for text in heads]]
     fills: list[tuple[Any, ...]] = [("VALIGN", (0, 0), (-1, -1), "MIDDLE")]
     for number, colour in enumerate(colours, 1):
-        mix = Paragraph(_mixed(colour), styles["text"])
+        mix = Paragraph(_mixed(colour, paint), styles["text"])
         rows.append([str(number), "", f"{100 * colour.share:.0f} %", mix, ""])
-        fills += [*_filled(1, number, colour.rgb), *_filled(4, number, colour.mix.rgb)]
+        fills += _filled(1, number, colour.rgb)
+        if paint != "dry":
+            fills += _filled(4, number, colour.mix.rgb)
     fixed = [6, 18, 14, room_mm - 6 - 18 - 14 - 18, 18]
     return Table(rows, [side * mm for side in fixed], style=[*fills, ("TOPPADDING", (0, 0), (-1, -1), 1)], repeatRows=1)
 
@@ -193,8 +209,13 @@ def _step_flowables(
         Spacer(1, 8 * mm),
     ]
     tallest_mm = min(_TALLEST_STEP_SHARE * height_mm, _picture_height_mm([title, *below], room_mm, height_mm))
-    half = _width_mm(process, (room_mm - 4) / 2, tallest_mm)
-    pictures = Table([[_image(picture, half), _image(faded.astype(np.uint8), half)]], [(half + 2) * mm] * 2)
+    half = _width_mm(process, (room_mm - _GAP_MM) / 2, tallest_mm)
+    outlined = [("BOX", (column, 0), (column, 0), 0.25, _OUTLINE) for column in (0, 2)]  # white ends somewhere
+    pictures = Table(
+        [[_image(picture, half), "", _image(faded.astype(np.uint8), half)]],
+        [half * mm, _GAP_MM * mm, half * mm],
+        style=[*((f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")), *outlined],
+    )
     return [title, pictures, *below]
 
 
@@ -222,26 +243,37 @@ def _step(process: Process, number: int, colours: list[Colour]) -> _Step:
         if width is not None:
             facts.insert(1, f"Their median width is {width:.1f} % of the short side.")
     used, own = colours_in(frame.picture[new], colours) if new.any() else ([], [])
-    doing = _doing(frame, before, float(new.mean()))
+    doing = _doing(process, number, float(new.mean()))
     title = f"Step {number} of {len(process.frames) - 1}" + (f": {doing}" if doing else "")
     lettered = list(zip("abc", own, strict=False))
     swatches = [(str(index + 1), colours[index].rgb) for index in used]
     swatches += [(letter, colour.rgb) for letter, colour in lettered]
-    mixes = [f"{letter}: {_mixed(colour)}" for letter, colour in lettered]
+    mixes = [f"{letter}: {mix}" for letter, colour in lettered if (mix := _mixed(colour, process.paint))]
     return _Step(title=title, new=new, facts=" ".join(facts), colours=swatches, mixes=mixes)
 
 
-def _doing(frame: Frame, before: Frame, share: float) -> str:
-    """What a step does, with a capital letter; a ground is added, as the renderer names only the last activity."""
-    doing = frame.doing
-    if before.phase == "blank" and frame.phase != "ground" and share > _GROUND_SHARE:
-        doing = f"toning the ground, then {doing}"
+def _doing(process: Process, number: int, share: float) -> str:
+    """What a step does, with a capital letter: the activities of its strokes in their order, without rare ones.
+
+    A ground is added where hardly a stroke laid it.
+    """
+    frame, before = process.frames[number], process.frames[number - 1]
+    strokes = process.doing_between(before, frame)
+    counts = Counter(strokes)
+    least = min(_LEAST_ACTIVITY * len(strokes), max(counts.values(), default=0))
+    activities = [doing for doing, count in counts.items() if count >= least] or [frame.doing]
+    if before.phase == "blank" and share > _GROUND_SHARE and _GROUND not in activities:
+        activities.insert(0, _GROUND)
+    doing = ", then ".join(activities)
     return doing[:1].upper() + doing[1:]
 
 
-def _mixed(colour: Colour) -> str:
-    """What to mix, and how far the mix is from the colour if it is far."""
-    return f"{colour.mix}" + (f" (dE {colour.distance:.0f} off)" if colour.distance >= 5 else "")
+def _mixed(colour: Colour, paint: Paint) -> str:
+    """What to mix, and how far the mix is from the colour if it is far; nothing for a medium that is not mixed."""
+    if paint == "dry":
+        return ""
+    mix = str(colour.mix) if paint == "opaque" else str(colour.mix).replace(WHITE, "water")
+    return mix + (f" (dE {colour.distance:.0f} off)" if colour.distance >= 5 else "")
 
 
 def _median_width(process: Process, start: int, end: int) -> float | None:

@@ -15,8 +15,9 @@ from pipelines.exports.process import Picture
 
 Rgb = tuple[int, int, int]
 
+WHITE = "titanium white"
 TUBES: dict[str, tuple[Rgb, float]] = {
-    "titanium white": ((248, 248, 244), 1.0),
+    WHITE: ((248, 248, 244), 1.0),
     "lemon yellow": ((250, 224, 40), 0.4),
     "yellow ochre": ((200, 146, 56), 0.4),
     "cadmium red": ((214, 42, 36), 0.3),
@@ -90,6 +91,14 @@ def palette_of(picture: Picture, count: int) -> list[Colour]:
             mix, distance = mix_of(rgb)
             colours.append(Colour(rgb=rgb, share=share, mix=mix, distance=distance))
     return colours
+
+
+def without_colour(colours: Sequence[Colour], rgb: NDArray[np.floating]) -> list[Colour]:
+    """The colours that do not look like this one, (3,) sRGB up to 255."""
+    lab = _lab(np.rint(rgb).astype(np.uint8)[None])
+    return [
+        colour for colour in colours if np.linalg.norm(_lab(np.array([colour.rgb], np.uint8)) - lab) >= _SAME_COLOUR
+    ]
 
 
 def _main_colours(picture: Picture, count: int) -> list[tuple[Rgb, float]]:

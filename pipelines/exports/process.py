@@ -3,15 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.printable import printable
+from renderers import renderer
 from renderers.painting import StrokeProgram
 
 _LONGEST_LABEL = 100  # letters; the name of a PSD's layer may have 255
 
+_DRY = "in pencil"  # in captions of dry media
+
 Picture = NDArray[np.uint8]
+Paint = Literal["opaque", "transparent", "dry"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,22 @@ class Process:
         """(height, width) of the frames."""
         height, width = self.frames[0].picture.shape[:2]
         return height, width
+
+    @property
+    def paint(self) -> Paint:
+        """How its paint covers: a caption names its medium, and a program says whether its paint is transparent."""
+        if _DRY in self.caption:
+            return "dry"
+        is_transparent = self.program is not None and float(self.program.arrays.get("density", 0.0)) > 0
+        return "transparent" if is_transparent else "opaque"
+
+    def doing_between(self, before: Frame, after: Frame) -> list[str]:
+        """What each stroke after one frame up to another does, in words; nothing where that is unknown."""
+        if self.program is None or before.step is None or after.step is None or after.step <= before.step:
+            return []
+        steps = range(before.step, after.step + 1)
+        notes = renderer(self.program.family).notes(self.program, steps)
+        return [printable(note.doing) for note in notes[1:]] if notes is not None else []
 
     def phases(self) -> Iterator[tuple[str, list[int]]]:
         """Runs of consecutive frames of the same phase: the phase's name, and the frames' numbers."""

@@ -86,7 +86,7 @@ def strokes_of(program: StrokeProgram) -> Iterator[Stroke]:
             place = (row[R0] + along * length) / max(row[R0] + length + row[R2], 1e-6)
             cover = covers[int(row[MARK]) % len(covers)]
             opacities = opacities * np.interp(place * (_MARK_BINS - 1), np.arange(_MARK_BINS), cover)
-            colours = colours + place[:, None] * (row[FAR_RED : FAR_RED + 3] - colours)
+            colours = np.clip(colours + place[:, None] * (row[FAR_RED : FAR_RED + 3] - colours), 0.0, 1.0)
         rgbs, opacities = _displayed(program, colours, opacities)
         places = (1 - along) ** 2 * first + 2 * along * (1 - along) * middle + along**2 * last
         stops = tuple(

@@ -2,8 +2,11 @@
 
 import io
 import time
+from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import cv2
@@ -14,10 +17,11 @@ from PIL import Image, ImageDraw, ImageFont
 from conf.errors import ConfigError
 from pipelines.exports import lesson, sheet
 from pipelines.exports.inputs import Replay, from_dataset
-from pipelines.exports.palette import TUBES, Rgb, colours_in, mix_of, palette_of
+from pipelines.exports.palette import TUBES, WHITE, Rgb, colours_in, mix_of, palette_of
 from pipelines.exports.process import Frame, Process
 from pipelines.exports.settings import PAGES_MM, PageName
 from pipelines.exports.sheet import fitted, font_of
+from renderers.painting import StrokeProgram
 from tests.pipelines.exports.runs import Picture, grown, optional, settings
 
 
@@ -178,11 +182,40 @@ def test_a_lesson_says_every_step_its_strokes_and_its_colours(painted: dict[str,
     assert len(pictures) >= 3 and all(picture.std() > 10 for picture in pictures)
     flat = " ".join(text.split())
     steps = [frame.step or 0 for frame in process.frames]
-    for number in range(1, len(steps)):
-        assert f"Step {number} of {len(steps) - 1}: {process.frames[number].doing[:1].upper()}" in flat
+    for number, (before, after) in enumerate(pairwise(process.frames), 1):
+        strokes = process.doing_between(before, after)
+        assert len(strokes) == steps[number] - steps[number - 1] and strokes[-1] == after.doing
+        title = flat.partition(f"Step {number} of {len(steps) - 1}: ")[2].partition(f" {len(strokes)} stroke")[0]
+        assert Counter(strokes).most_common(1)[0][0] in title.lower()  # and not only what the last stroke does
         assert f"{steps[number] - steps[number - 1]} stroke" in flat and f"{steps[number]} in all" in flat
     assert process.title in flat and process.credit in flat and "median width" in flat
     assert any(tube in flat for tube in TUBES)
+
+
+def test_a_lesson_mixes_what_its_medium_is_mixed_from() -> None:
+    """Opaque paint has white tubes; transparent paint has water, and the bare paper is none of its colours."""
+    picture = Image.new("RGB", (100, 100), (240, 238, 230))
+    blank = np.asarray(picture)
+    ImageDraw.Draw(picture).rectangle((0, 0, 99, 49), (190, 190, 190))
+    arrays = {"density": np.array(3, np.float32)}
+    none = np.zeros((0, 26), np.float32)
+    program = StrokeProgram(family="brush", strokes=none, canvas=(1, 1, 1), height_px=100, width_px=100, arrays=arrays)
+    process = of_pictures(blank, np.asarray(picture))
+    told = {
+        medium: _cover_text(replace(process, caption=caption, program=strokes))
+        for medium, caption, strokes in (("oil", "a", None), ("wash", "a", program), ("pencil", "a, in pencil", None))
+    }
+    assert "2 main colours" in told["oil"] and WHITE in told["oil"] and "water" not in told["oil"]
+    assert "1 main colour:" in told["wash"] and WHITE not in told["wash"] and "water" in told["wash"]
+    assert "1 main colour:" in told["pencil"] and not any(tube in told["pencil"] for tube in TUBES)
+
+
+def _cover_text(process: Process) -> str:
+    """The text of a lesson's cover."""
+    optional("reportlab")
+    with TemporaryDirectory() as folder:
+        lesson.write(process, settings(), Path(folder) / "a.pdf")
+        return " ".join(pages(Path(folder) / "a.pdf")[1].split())
 
 
 def test_a_lesson_of_frames_alone_says_no_more_than_it_knows(tmp_path: Path) -> None:
