@@ -8,6 +8,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from wandb import Artifact
 
@@ -16,7 +18,7 @@ from tests.training.toy_runs import log, train
 from training.data.dataset import read_card
 from training.models.weights import weights_hash
 from training.run.checkpoint import newest_sound
-from training.run.measurements import NUM_BANDS, LossWindow, Speed, count_flops
+from training.run.measurements import NUM_BANDS, LossWindow, Speed, count_flops, peak_tflops
 from training.run.samples import mp4, write_samples
 
 CANARY = "canary-4f1d"
@@ -134,6 +136,38 @@ def test_losses_are_told_apart_by_band() -> None:
         "loss": 4.5, "loss/t0000-0249": 2.0, "loss/t0250-0499": 5.0, "loss/t0750-0999": 9.0
     }  # fmt: skip
     assert len(window.sums) == 1 + NUM_BANDS
+
+
+@given(st.integers(2, 40).flatmap(lambda num_steps: st.tuples(st.just(num_steps), st.integers(0, num_steps - 1))))
+def test_a_loss_is_in_the_band_whose_name_holds_its_timestep(case: tuple[int, int]) -> None:
+    num_steps, timestep = case
+    window = LossWindow(num_steps)
+    window.add(torch.tensor([1.0]), torch.tensor([timestep]))
+    (name,) = window.means(window.sums).keys() - {"loss"}
+    first, last = name.removeprefix("loss/t").split("-")
+    assert int(first) <= timestep <= int(last) < num_steps
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H200", 989.0), ("NVIDIA H200 NVL", 835.0), ("NVIDIA H200 MIG 1g.18gb", None),
+        ("NVIDIA GH200 480GB", 989.0), ("NVIDIA H100 80GB HBM3", 989.0), ("NVIDIA H100 PCIe", 756.0),
+        ("NVIDIA H100 NVL", 835.0), ("NVIDIA A100-SXM4-80GB", 312.0), ("NVIDIA A100-PCIE-40GB", 312.0),
+        ("NVIDIA A100 80GB PCIe", 312.0), ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", None), ("NVIDIA RTX A1000", None),
+        ("NVIDIA L40S", 362.0), ("NVIDIA L40", 181.0), ("NVIDIA L4", 121.0), ("NVIDIA A10", 125.0),
+        ("NVIDIA A10G", 70.0), ("NVIDIA A10M", None), ("NVIDIA GeForce RTX 4090", 165.0),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None), ("NVIDIA GeForce RTX 4090 D", None),
+        ("NVIDIA GeForce RTX 3090", 71.0), ("NVIDIA GeForce RTX 3090 Ti", None), ("Tesla V100-SXM2-16GB", 125.0),
+        ("Tesla V100-PCIE-16GB", 112.0), ("Tesla T4", 65.0), ("NVIDIA T400", None), ("NVIDIA T400 4GB", None),
+    ],
+)  # fmt: skip
+def test_the_peak_is_that_of_the_card_and_not_of_one_whose_name_begins_alike(
+    monkeypatch: pytest.MonkeyPatch, name: str, peak: float | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    assert peak_tflops(torch.device("cuda"), None) == peak
+    assert peak_tflops(torch.device("cuda"), 7.0) == 7.0
 
 
 def test_flops_of_a_matrix_product_and_its_backward_are_counted() -> None:

@@ -42,12 +42,18 @@ def train(data: Path, out: Path, /, **options: Any) -> Summary:
 
 
 def spawn(
-    arguments: Sequence[str], environment: Mapping[str, str] | None = None, ranks: int = 1
+    arguments: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    ranks: int = 1,
+    module: str = "tests.training.toy",
 ) -> "subprocess.Popen[str]":
-    """Start a run in processes of its own; several ranks compute on the CPU, as each would need a GPU."""
+    """Start a run in processes of its own; several ranks compute on the CPU, as each would need a GPU.
+
+    `module` is `training.train` for a stage that is not the toy one.
+    """
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"] if ranks > 1 else []
     return subprocess.Popen(
-        [sys.executable, *torchrun, "-m", "tests.training.toy", *arguments],
+        [sys.executable, *torchrun, "-m", module, *arguments],
         cwd=ROOT,
         env={
             **os.environ,

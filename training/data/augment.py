@@ -21,8 +21,8 @@ class Augmentation:
     Attributes:
         flip: probability that a sequence is mirrored, 0 to 1. Captions that say left or right become wrong.
         crop: largest share of each side that is cut away, 0 to 0.5; the rest is scaled to the full size.
-        colour: largest change of brightness, contrast and saturation, 0 to 0.5. Unfinished canvas changes too, and
-            captions that name colours become less true.
+        colour: largest change of brightness, contrast (around the mean of the whole sequence) and saturation, 0 to
+            0.5. Unfinished canvas changes too, and captions that name colours become less true.
     """
 
     flip: float = 0.0
@@ -43,7 +43,7 @@ class Augmentation:
         """Change (T, 3, H, W) uint8 frames, in place."""
         if not self.any:
             return
-        from kornia.enhance import adjust_brightness, adjust_contrast, adjust_saturation
+        from kornia.enhance import adjust_brightness, adjust_contrast_with_mean_subtraction, adjust_saturation
         from kornia.geometry.transform import crop_and_resize, hflip
 
         rng = Stream.AUGMENTATION.generator(seed, position)
@@ -58,8 +58,10 @@ class Augmentation:
             box = _box(height_px, width_px, self.crop * cut, left, top).expand(len(frames), -1, -1)
             changed = crop_and_resize(changed, box, (height_px, width_px), padding_mode="border")
         if self.colour:
-            changed = adjust_contrast(adjust_brightness(changed, brightness), 1 + contrast)
-            changed = adjust_saturation(changed, 1 + saturation)
+            # All frames as one picture (3, T x H, W), because the mean of a picture is what its contrast is around.
+            channels_first = adjust_brightness(changed, brightness).transpose(0, 1)
+            joined = adjust_contrast_with_mean_subtraction(channels_first.flatten(1, 2), 1 + contrast)
+            changed = adjust_saturation(joined.reshape(channels_first.shape).transpose(0, 1), 1 + saturation)
         frames.copy_((changed * 255).round().clamp(0, 255))
 
 

@@ -59,9 +59,16 @@ class Contrast(nn.Module):
         )  # sharded training takes no scalars
 
     def forward(self, codes: Tensor, captions: Tensor) -> Tensor:
-        """(M, C, h, w) pictures' codes, (N, D) captions -> (N, M), sharpened cosines."""
+        """(M, C, h, w) pictures' codes, (N, D) captions -> (N, M), as `scores`."""
+        return self.scores(*self.vectors(codes, captions))
+
+    def vectors(self, codes: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, C, h, w) pictures' codes, (N, D) captions -> (M, D') and (N, D') of length 1, in the common space."""
         picture_vectors = functional.normalize(self.pictures(codes), dim=-1)
-        caption_vectors = functional.normalize(self.to_common(captions), dim=-1)
+        return picture_vectors, functional.normalize(self.to_common(captions), dim=-1)
+
+    def scores(self, picture_vectors: Tensor, caption_vectors: Tensor) -> Tensor:
+        """(M, D') and (N, D') vectors of pictures and captions -> (N, M), sharpened cosines."""
         return caption_vectors @ picture_vectors.T * self.log_sharpness.exp().clamp(max=_MOST_SHARPNESS)
 
 

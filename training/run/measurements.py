@@ -1,6 +1,7 @@
 """What a run measures: losses by timestep band, speed, memory, utilisation."""
 
 import itertools
+import re
 import resource
 import time
 from collections.abc import Callable
@@ -13,10 +14,13 @@ NUM_BANDS = 4
 """Equal parts of the noise schedule for which losses are reported separately."""
 
 _PEAK_TFLOPS = {
-    # Dense bf16 figures of the vendor's data sheets; a card's name contains the key.
-    "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "A10G": 70.0,
-    "A10": 125.0, "RTX 4090": 165.0, "RTX 3090": 71.0, "V100": 125.0, "T4": 65.0,
+    # Dense bf16 figures of the vendor's data sheets, by the words of a card's name that `_NO_MODEL` leaves.
+    "GH200": 989.0, "H200": 989.0, "H200 NVL": 835.0, "H100": 989.0, "H100 NVL": 835.0, "H100 PCIE": 756.0,
+    "A100": 312.0, "A100 PCIE": 312.0, "L40S": 362.0, "L40": 181.0, "L4": 121.0, "A10G": 70.0, "A10": 125.0,
+    "RTX 4090": 165.0, "RTX 3090": 71.0, "V100": 125.0, "V100 PCIE": 112.0, "T4": 65.0,
 }  # fmt: skip
+_NO_MODEL = re.compile(r"NVIDIA|TESLA|GEFORCE|SXM\d?|HBM3|\d+GB")
+"""Words of a name that do not change the speed; all others do, such as `Laptop`, `Ti`, or `MIG` of a part of a card."""
 
 
 class LossWindow:
@@ -45,7 +49,7 @@ class LossWindow:
         """Means `loss`, and `loss/t0000-0249` and so on for the bands that have samples."""
         names = ["loss"]
         if self._num_steps is not None:
-            edges = [band * self._num_steps // NUM_BANDS for band in range(NUM_BANDS + 1)]
+            edges = [-(-band * self._num_steps // NUM_BANDS) for band in range(NUM_BANDS + 1)]  # rounded up
             names += [f"loss/t{low:04d}-{high - 1:04d}" for low, high in itertools.pairwise(edges)]
         rows = zip(names, sums[: len(names)].tolist(), strict=True)
         return {name: total / count for name, (total, count) in rows if count}
@@ -123,11 +127,11 @@ def peak_memory_gib() -> float:
 
 
 def peak_tflops(device: torch.device, configured: float | None) -> float | None:
-    """Peak TFLOP/s of a device: as configured, or by its name."""
+    """Peak TFLOP/s of a device: as configured, or by its name; None if that is not known."""
     if configured is not None or device.type != "cuda":
         return configured
-    name = torch.cuda.get_device_name(device)
-    return next((peak for key, peak in _PEAK_TFLOPS.items() if key in name), None)
+    name_words = re.split(r"[\s-]+", torch.cuda.get_device_name(device).upper())
+    return _PEAK_TFLOPS.get(" ".join(word for word in name_words if not _NO_MODEL.fullmatch(word)))
 
 
 def count_flops(work: Callable[[], Any]) -> float:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from conf.errors import UserError
 from training.data.batch import SequenceBatch
+from training.stages import ComparesSamples
 
 _Result = TypeVar("_Result")
 _TIMEOUT = timedelta(hours=2)  # while one process writes a checkpoint, the others wait
@@ -105,9 +106,41 @@ class Ranks:
             values = self.accelerator.reduce(values.to(self.device), "sum")
         return values.cpu()
 
+    def all_rows(self, rows: Tensor) -> tuple[Tensor, int]:
+        """The rows of all ranks, as `training.stages.AllRows`; gradients of a row go back to the rank it came from.
+
+        There they are summed over the ranks, while those of weights are averaged. So a loss that is the mean over the
+        rank's own samples, each compared with all, has the gradient of one process with the whole batch.
+
+        Args:
+            rows: (B, ...), as many on every rank.
+
+        Returns:
+            (ranks x B, ...) in the order of the ranks, and the number of this rank's first row.
+        """
+        return cast(Tensor, _AllRows.apply(rows)), self.rank * len(rows)
+
     def wait(self) -> None:
         """Wait until all ranks have called this."""
         self.accelerator.wait_for_everyone()
+
+
+class _AllRows(torch.autograd.Function):
+    """The rows of all ranks, in order. What torch has for this is private, or deprecated since 2.15."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        """(B, ...) on each rank -> (ranks x B, ...)."""
+        parts = [torch.empty_like(rows) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """The sum over the ranks of the gradients of this rank's rows."""
+        summed = gradients[0].clone(memory_format=torch.contiguous_format)  # which is changed in place
+        torch.distributed.all_reduce(summed)
+        return summed.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]
 
 
 @contextmanager
@@ -156,6 +189,8 @@ def distribute(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
     rank_network = RankNetwork(network).to(ranks.device)
     if ranks.count == 1:
         return rank_network
+    if isinstance(network, ComparesSamples):
+        network.all_rows = ranks.all_rows
     if distributed == "ddp":
         from torch.nn.parallel import DistributedDataParallel
 

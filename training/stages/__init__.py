@@ -1,14 +1,17 @@
 """The stages of training. A stage defines what is trained, what stays frozen, and what the loss is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from training.data.batch import Tokenise
+
+AllRows = Callable[["Tensor"], tuple["Tensor", int]]
+"""(B, ...) rows, one for each sample of this rank -> the rows of all ranks, and the number of this rank's first row."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,24 @@ class StageLoss:
     loss: "Tensor"
     per_sample: "Tensor"
     timesteps: "Tensor | None"
+
+
+@runtime_checkable
+class ComparesSamples(Protocol):
+    """A stage's network whose loss compares the samples of a batch with each other.
+
+    Attributes:
+        all_rows: gives it the samples of all ranks. At first it gives this rank's alone; when several ranks train,
+            `training.run.parallel.distribute` replaces it. Only for training: every rank must call it as often, with as
+            many rows.
+    """
+
+    all_rows: AllRows
+
+
+def own_rows(rows: "Tensor") -> "tuple[Tensor, int]":
+    """As `AllRows`, where there is one rank."""
+    return rows, 0
 
 
 class Stage(Protocol):

@@ -152,6 +152,11 @@ def _denoising(config: TrainConfig, base: Base) -> DenoisingConfig:
     """The denoising settings of a stage, with the noise that its parents were trained on."""
     kind = architecture(config.model.name)
     _refuse_other_noise(config)
+    if config.noise.zero_terminal_snr and config.noise.min_snr is not None:
+        tell(
+            f"warning: noise.min_snr={config.noise.min_snr}: with noise.zero_terminal_snr=true the noisiest step, "
+            "where painting begins, has no weight in the loss and is not learnt; noise.min_snr=null weights all alike"
+        )
     return DenoisingConfig(
         objective=kind.objective(config.model, config.noise, base, trained_here=config.base is not None),
         min_snr=config.noise.min_snr,

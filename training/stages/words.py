@@ -17,14 +17,14 @@ from training.data.batch import SequenceBatch, Tokenise
 from training.models.architecture import Base
 from training.models.contrast import Contrast, contrastive_losses
 from training.models.weights import holding
-from training.stages import StageLoss
+from training.stages import AllRows, StageLoss, own_rows
 
 _WEIGHT_OF_DRIFT = 2.0
 _NUM_CHOSEN = 4  # pictures per prompt
 
 
 class MatchingNetwork(nn.Module):
-    """From a batch to its contrastive loss; captions and pictures of the batch are each other's negatives.
+    """From a batch to its contrastive loss; captions and pictures of all ranks' batches are each other's negatives.
 
     Args:
         base: base whose text encoder is trained.
@@ -38,13 +38,18 @@ class MatchingNetwork(nn.Module):
         self._base = base
         self.text_encoder, self.contrast = text_encoder.requires_grad_(True), contrast
         self.before = copy.deepcopy(text_encoder).requires_grad_(False) if further else None
+        self.all_rows: AllRows = own_rows  # see `training.stages.ComparesSamples`
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
-        """The loss of a batch of pictures."""
+        """The loss of a batch of pictures; in eval mode without those of other ranks."""
         assert batch.frames is not None  # latents are refused before
         token_ids = batch.tokenised(self._base.tokens)
         embedded = self.embedded(token_ids)
-        losses = contrastive_losses(self.suits(batch.frames[:, -1], embedded, token_ids))
+        pictures, captions = self.vectors(batch.frames[:, -1], embedded, token_ids)
+        first = 0
+        if self.training:  # in validation a rank may stop at a damaged sequence, and the others would wait for it
+            (pictures, first), (captions, _) = self.all_rows(pictures), self.all_rows(captions)
+        losses = contrastive_losses(self.contrast.scores(pictures, captions))[first : first + len(batch)]
         if self.before is not None:
             losses = losses + _WEIGHT_OF_DRIFT * drift(embedded, self.embedded_before(token_ids))
         return StageLoss(loss=losses.mean(), per_sample=losses.detach(), timesteps=None)
@@ -71,10 +76,13 @@ class MatchingNetwork(nn.Module):
         Returns:
             (N, M).
         """
+        return self.contrast.scores(*self.vectors(pictures, embedded, token_ids))
+
+    def vectors(self, pictures: Tensor, embedded: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (M, D) of pictures and (N, D) of captions that can be compared; arguments as of `suits`."""
         with torch.no_grad():
             mean, _ = self._base.encode_sequences(pictures[:, None])
-        suits: Tensor = self.contrast(mean[:, 0], self.caption_vectors(embedded, token_ids))
-        return suits
+        return self.contrast.vectors(mean[:, 0], self.caption_vectors(embedded, token_ids))
 
     def caption_vectors(self, embedded: Tensor, token_ids: Tensor) -> Tensor:
         """(N, D) vectors, one for each caption, from its embeddings (N, L, D) and token ids (N, L)."""

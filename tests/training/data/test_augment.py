@@ -1,11 +1,14 @@
 """Augmentation: the same for all frames of a sequence, a pure function of (seed, position), off unless asked for."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 
 from tests.pipelines.small_dataset import small_dataset
 from training.data.augment import Augmentation
@@ -62,6 +65,35 @@ def test_colours_change_within_their_bounds_and_stay_colours() -> None:
     Augmentation(colour=0.2).apply(grey, 0, 1)
     assert len(set(grey.flatten().tolist())) == 1  # what is grey stays grey
     assert 128 * 0.8 - 0.2 * 255 * 1.2 - 1 <= int(grey[0, 0, 0, 0]) <= 128 * 1.2 + 0.2 * 255 * 1.2 + 1
+
+
+def test_contrast_changes_distances_to_the_mean_of_the_sequence_and_not_the_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    greys = torch.tensor([200, 128, 64, 64], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 3, 2, 3)
+    picture_of_two = torch.tensor([200, 128], dtype=torch.uint8).expand(1, 3, 1, 2)
+    expected = {0.2: [217, 131, 54, 54], -0.2: [183, 125, 74, 74]}  # the mean is 114
+    for contrast, values in expected.items():
+        monkeypatch.setattr("training.data.augment.Stream.generator", partial(_Draws, contrast))
+        frames, alone = greys.clone(), picture_of_two.clone()
+        Augmentation(colour=0.3).apply(frames, 0, 0)
+        assert torch.equal(frames, torch.tensor(values, dtype=torch.uint8).reshape(4, 1, 1, 1).expand_as(frames))
+        Augmentation(colour=0.3).apply(alone, 0, 0)
+        pillows = ImageEnhance.Contrast(Image.fromarray(picture_of_two[0].permute(1, 2, 0).numpy()))
+        assert np.abs(np.asarray(pillows.enhance(1 + contrast), int) - alone[0].permute(1, 2, 0).numpy()).max() <= 1
+
+
+class _Draws:
+    """Draws that change nothing but contrast."""
+
+    def __init__(self, contrast: float, *place: int) -> None:
+        self._contrast = contrast
+
+    def random(self, size: int | None = None) -> Any:
+        return 1.0 if size is None else np.zeros(size)
+
+    def uniform(self, low: float, high: float, size: int) -> Any:
+        return np.array([0.0, self._contrast, 0.0])
 
 
 def test_an_augmented_stream_is_the_same_however_it_is_read(tmp_path: Path) -> None:

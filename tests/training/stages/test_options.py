@@ -10,6 +10,7 @@ from tests.training.models.small_base import small_base
 from tests.training.stages.made import base_stage, spatial_lora_stage
 from tests.training.stages.outcomes import prepared
 from tests.training.stages.parents import config
+from tests.training.stages.runs import SMALL
 from tests.training.stages.test_motion_stage import batch_of, stage_of
 from training.noise_schedule import NoiseSchedule
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork
@@ -50,6 +51,24 @@ def test_what_the_command_is_told_reaches_the_stage(stage: str, larger: Path, fo
         assert any(marks) == checkpointing
         assert isinstance(made.network, DenoisingNetwork)
         assert made.network._config.min_snr == (4.0 if checkpointing else None)
+
+
+@pytest.mark.parametrize(
+    ("zero_terminal_snr", "min_snr", "warned"), [("true", 5, True), ("false", 5, False), ("true", "null", False)]
+)
+def test_weights_that_leave_out_the_step_where_painting_begins_are_warned_of(
+    larger: Path, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    zero_terminal_snr: str, min_snr: float | str, warned: bool,
+) -> None:  # fmt: skip
+    options = {"base": "null", "noise.zero_terminal_snr": zero_terminal_snr, "noise.min_snr": min_snr, **SMALL}
+    stage = prepared(config("base", larger, folders, tmp_path, **options))
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: noise.min_snr=5.0")]
+    assert len(warnings) == warned
+    assert isinstance(stage.network, DenoisingNetwork)
+    schedule, gamma = stage.network._config.objective, stage.network._config.min_snr
+    assert isinstance(schedule, NoiseSchedule)
+    begins = schedule.sampler(10).timesteps[:1]
+    assert (float(schedule.loss_weights(begins, gamma)) == 0) == warned
 
 
 @pytest.mark.parametrize("kind", ["base", "spatial_lora"])
