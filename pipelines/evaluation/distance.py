@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from pipelines.evaluation.agreement import (
     LEAST_OF_A_SET,
     Estimate,
+    WeightedSet,
     differences_within,
     energy_distances,
     estimate,
-    weights_of,
+    joint_weights,
 )  # fmt: skip
 from pipelines.evaluation.metrics import Description
 
@@ -40,35 +41,32 @@ def distance_to_painters(
     Args:
         generated, real: descriptions of both sets, as `describe` returns them.
         rng: random numbers of the resamples of both sets.
-        made_from_real: whether process n of `generated` was made from process n of `real`; the two are then not
-            compared.
+        made_from_real: whether process n of `generated` was made from process n of `real`, so that it paints the same
+            picture, whatever its description calls it.
 
     Returns:
         Name -> distance, `mean` first. Metrics by which the real processes do not differ are left out; empty if a set
-        has fewer than two processes.
+        shows fewer than two pictures.
     """
     generated_set, real_set = generated[DISTANCE_METRICS[0]], real[DISTANCE_METRICS[0]]
-    if min(len(generated_set), len(real_set)) < LEAST_OF_A_SET:
+    if min(generated_set.num_pictures, real_set.num_pictures) < LEAST_OF_A_SET:
         return {}
-    real_weights = weights_of(real_set.pictures, rng)
-    generated_weights = real_weights if made_from_real else weights_of(generated_set.pictures, rng)
+    generated_pictures = real_set.pictures if made_from_real else generated_set.pictures
+    real_weights, generated_weights = joint_weights(real_set.pictures, generated_pictures, rng)
     distances: dict[str, NDArray[np.float64]] = {}
     for name in DISTANCE_METRICS:
-        among = differences_within(real[name].vectors, real_weights)
+        real_processes = real[name].weighted(real_weights)
+        among = differences_within(real_processes)
         if among[0] > 0:
-            gaps = energy_distances(
-                generated[name].vectors,
-                real[name].vectors,
-                generated_weights,
-                real_weights,
-                made_from_reference=made_from_real,
+            generated_processes = WeightedSet(
+                vectors=generated[name].vectors, pictures=generated_pictures, weights=generated_weights
             )
+            gaps = energy_distances(generated_processes, real_processes)
             # In a resample whose real processes do not differ by this metric, the distance has no unit.
             distances[name] = np.divide(gaps, among, out=np.full_like(gaps, np.nan), where=among > 0)
     if not distances:
         return {}
-    means = np.nanmean(list(distances.values()), axis=0)
+    means = np.ma.masked_invalid(list(distances.values())).mean(axis=0).filled(np.nan)
     return {
-        name: estimate(float(row[0]), row[1:][np.isfinite(row[1:])], len(generated_set))
-        for name, row in {MEAN: means, **distances}.items()
+        name: estimate(float(row[0]), row[1:], len(generated_set)) for name, row in {MEAN: means, **distances}.items()
     }

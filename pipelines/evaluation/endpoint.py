@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipelines.artists.footage import unit
 from pipelines.evaluation.agreement import Figure, mean_estimate
 from pipelines.evaluation.perceptual import BATCH, Networks, frechet_distance
-from pipelines.evaluation.process import Process, picture
+from pipelines.evaluation.process import Process, pictures_of
 from renderers.painting import Image
 from renderers.quality import psnr_db, ssim
 
@@ -65,7 +65,7 @@ def endpoint_rows(
         rng: random numbers of the bootstrap.
     """
     rows = []
-    pictures = [picture(process) for process, _ in pairs]
+    pictures = pictures_of(pairs)
     for name, (direction, measure) in MEASURES.items():
         values = [
             np.mean([measure(unit(_last(process)), unit(_last(reference))) for reference in same_picture])

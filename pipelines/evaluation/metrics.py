@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.evaluation import beginnings, curves
-from pipelines.evaluation.agreement import Matrix, energy_distances
+from pipelines.evaluation.agreement import LEAST_OF_A_SET, Matrix, WeightedSet, energy_distances
 from pipelines.evaluation.pairs import diversity_profile, dtw, order_agreement, region_iou
-from pipelines.evaluation.process import Process, mates, picture
+from pipelines.evaluation.process import Process, mates, pictures_of
 
 Described = tuple[NDArray[np.float64], float]
 Describe = Callable[[Process, Sequence[Process], Sequence[Process]], Described | None]
@@ -40,24 +40,17 @@ class Metric:
     lacks_in_trial: str = ""
 
     def gaps(
-        self,
-        generated: Matrix,
-        reference: Matrix,
-        generated_weights: Matrix,
-        reference_weights: Matrix,
-        *,
-        made_from_reference: bool = False,
+        self, generated: "Description", reference: "Description", generated_weights: Matrix, reference_weights: Matrix
     ) -> NDArray[np.float64]:
-        """(R,) gaps of a set with vectors (N, D) to a reference with (M, D), for weights (R, N) and (R, M).
-
-        With `made_from_reference`, row n of the set was made from row n of the reference; the two are not compared.
-        """
+        """(R,) gaps of N processes to a reference of M, for weights (R, N) and (R, M); NaN where there is none."""
         if not self.paired:
-            return energy_distances(
-                generated, reference, generated_weights, reference_weights, made_from_reference=made_from_reference
-            )
-        means: NDArray[np.float64] = generated_weights @ generated[:, 0] / generated_weights.sum(1)
+            return energy_distances(generated.weighted(generated_weights), reference.weighted(reference_weights))
+        means: NDArray[np.float64] = generated_weights @ generated.vectors[:, 0] / generated_weights.sum(1)
         return means
+
+    def too_small(self, described: "Description") -> bool:
+        """Whether a set has too few processes for a mean over pairs, or too few pictures for an energy distance."""
+        return (len(described) if self.paired else described.num_pictures) < LEAST_OF_A_SET
 
 
 def _described_alone(
@@ -200,7 +193,7 @@ class Description:
     Attributes:
         vectors: (N, D) a row for each process that the metric can describe.
         values: (N,) the readable figure of each process.
-        pictures: (N,) identifier of the picture that each process paints.
+        pictures: (N,) identifier of the picture that each process paints, the same in every set; see `pictures_of`.
     """
 
     vectors: Matrix
@@ -209,6 +202,15 @@ class Description:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def num_pictures(self) -> int:
+        """Number of different pictures."""
+        return len(set(self.pictures))
+
+    def weighted(self, weights: Matrix) -> WeightedSet:
+        """The set under (R, N) weights."""
+        return WeightedSet(vectors=self.vectors, pictures=self.pictures, weights=weights)
 
 
 def describe(
@@ -222,13 +224,15 @@ def describe(
         made_from: the reference that each process was made from; it does not count as its reference either.
     """
     described_processes: dict[str, list[tuple[str, Described]]] = {metric.name: [] for metric in METRICS}
-    for process, origin in zip(processes, made_from or processes, strict=True):
-        paired = [other for other in mates(process, references) if other is not process and other is not origin]
+    pairs = [(process, mates(process, references)) for process in processes]
+    origins = made_from or processes
+    for (process, same_picture), origin, picture in zip(pairs, origins, pictures_of(pairs), strict=True):
+        paired = [other for other in same_picture if other is not process and other is not origin]
         siblings = [other for other in mates(process, processes) if other is not process]
         for metric in METRICS:
             described = metric.describe(process, paired, siblings)
             if described is not None:
-                described_processes[metric.name].append((picture(process), described))
+                described_processes[metric.name].append((picture, described))
     return {name: _stack(rows) for name, rows in described_processes.items()}
 
 

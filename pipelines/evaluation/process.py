@@ -124,3 +124,17 @@ def mates(process: Process, others: Sequence[Process]) -> list[Process]:
 def picture(process: Process) -> str:
     """An identifier of the picture that is painted."""
     return process.source or process.name
+
+
+def pictures_of(pairs: Sequence[tuple[Process, Sequence[Process]]]) -> list[str]:
+    """Identifiers of the pictures that processes of one set paint, by which other sets know the same pictures, too.
+
+    Args:
+        pairs: processes and, for each, the references of the same picture. Where there are some, the picture goes by
+            the identifier in the reference, because the process's own source may be unknown.
+    """
+    known_as: dict[str, str] = {}
+    for process, same_picture in pairs:
+        if same_picture:
+            known_as.setdefault(picture(process), picture(same_picture[0]))
+    return [known_as.get(picture(process), picture(process)) for process, _ in pairs]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.evaluation.agreement import LEAST_OF_A_SET, Estimate, estimate, mean_estimate, weights_of
+from pipelines.evaluation.agreement import LEAST_OF_A_SET, Estimate, estimate, joint_weights, mean_estimate
 from pipelines.evaluation.distance import distance_to_painters
 from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
 from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
@@ -133,12 +133,7 @@ def _process(
     reason = _missing_gap_reason(metric, generated, reference)
     gap = None
     if reason is None:
-        gaps = metric.gaps(
-            generated.vectors,
-            reference.vectors,
-            weights_of(generated.pictures, rng),
-            weights_of(reference.pictures, rng),
-        )
+        gaps = metric.gaps(generated, reference, *joint_weights(generated.pictures, reference.pictures, rng))
         gap = estimate(float(gaps[0]), gaps[1:], len(generated))
     return ProcessRow(
         name=metric.name,
@@ -161,8 +156,9 @@ def _missing_gap_reason(metric: Metric, generated: Description, reference: Descr
             continue  # the vectors of the generated set hold the paired distances already
         if not len(described) and metric.lacks:
             return f"{name}: {metric.lacks}"
-        if len(described) < LEAST_OF_A_SET:
-            return f"{name}: {LEAST_OF_A_SET} sequences that it can describe are needed at least"
+        if metric.too_small(described):
+            needed = "sequences" if metric.paired else "pictures"
+            return f"{name}: {LEAST_OF_A_SET} {needed} that it can describe are needed at least"
     return None
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation.agreement import LEAST_OF_A_SET, Estimate, estimate, halves, mean_estimate, weights_of
+from pipelines.evaluation.agreement import Estimate, estimate, halves, mean_estimate, weights_of
 from pipelines.evaluation.controls import CONTROLS, Control
 from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
 from pipelines.evaluation.process import Process, picture
 
 LEAST = 4
-"""Number of references below which no conclusion is drawn."""
+"""Number of pictures in the reference below which no conclusion is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,8 @@ class Verdict:
 
     Attributes:
         value: mean value of the references; None if the metric can describe none.
-        real: gap of the real processes: 0, with the interval of the gaps between random halves of them; for a paired
-            metric, the mean distance between references of the same picture.
+        real: gap of the real processes: 0, with the interval of the gaps between the processes of random halves of
+            their pictures; for a paired metric, the mean distance between references of the same picture.
         controls: gap of each control to the references; empty if there are too few references for a gap.
         doubt: why the metric is doubtful on these references; None if it passed.
     """
@@ -51,9 +51,9 @@ class Trial:
 def try_metrics(references: Sequence[Process], seed: np.random.SeedSequence) -> Trial:
     """Try every metric on the reference set.
 
-    Every reference is a real candidate that is compared with all the others, and the four controls are made from all
-    references. A control's process is not compared with the reference that it was made from either, since it would be
-    near to it by construction. A control ranks below real processes if its gap is larger than theirs with 95 %
+    Every reference is a real candidate that is compared with those of other pictures, and the four controls are made
+    from all references. A control's process is not compared with references of its picture either; it would be near to
+    the one that it was made from. A control ranks below real processes if its gap is larger than theirs with 95 %
     confidence: the interval of the difference, over joint resamples of references and controls, excludes zero.
 
     Args:
@@ -88,15 +88,13 @@ def _altered(make: Control, references: Sequence[Process], seed: np.random.SeedS
 
 def _judge(metric: Metric, real: Description, controls: Mapping[str, Description], rng: np.random.Generator) -> Verdict:
     value = mean_estimate(real.values, real.pictures, rng) if len(real) else None
-    if len(real) < LEAST_OF_A_SET:
-        reason = f"cannot be tried on controls: {metric.lacks_in_trial}" if metric.lacks else _too_few(len(real))
+    if metric.too_small(real):
+        lacks = None if len(real) else metric.lacks_in_trial
+        reason = f"cannot be tried on controls: {lacks}" if lacks else _too_few(real.num_pictures)
         return Verdict(value=value, real=None, controls={}, doubt=reason)
     weights = weights_of(real.pictures, rng)
-    real_gaps = metric.gaps(real.vectors, real.vectors, weights, weights, made_from_reference=True)
-    gaps = {
-        name: metric.gaps(control.vectors, real.vectors, weights, weights, made_from_reference=True)
-        for name, control in controls.items()
-    }
+    real_gaps = metric.gaps(real, real, weights, weights)
+    gaps = {name: metric.gaps(control, real, weights, weights) for name, control in controls.items()}
     not_below = [name for name, gap in gaps.items() if estimate(0.0, (gap - real_gaps)[1:], 0).low <= 0]
     doubt = f"does not rank {' and '.join(not_below)} below real processes" if not_below else None
     return Verdict(
@@ -105,16 +103,16 @@ def _judge(metric: Metric, real: Description, controls: Mapping[str, Description
             float(real_gaps[0]), real_gaps[1:] if metric.paired else _between_halves(metric, real, rng), len(real)
         ),
         controls={name: estimate(float(gap[0]), gap[1:], len(real)) for name, gap in gaps.items()},
-        doubt=_too_few(len(real)) if len(real) < LEAST else doubt,
+        doubt=_too_few(real.num_pictures) if real.num_pictures < LEAST else doubt,
     )
 
 
 def _between_halves(metric: Metric, real: Description, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(R,) gaps between random halves of the real processes; 0 if there are too few for two sets."""
-    if len(real) < LEAST:
+    """(R,) gaps between random halves of the real processes; 0 if there are too few pictures for two sets."""
+    if real.num_pictures < LEAST:
         return np.zeros(1)
-    return metric.gaps(real.vectors, real.vectors, *halves(len(real), rng))
+    return metric.gaps(real, real, *halves(real.pictures, rng))
 
 
-def _too_few(count: int) -> str:
-    return f"{count} references are too few to try it on controls; {LEAST} at least"
+def _too_few(num_pictures: int) -> str:
+    return f"the reference shows too few pictures to try it on controls: {num_pictures}, and {LEAST} are needed"

@@ -100,9 +100,10 @@ def test_without_a_picture_in_common_only_whole_sets_are_compared() -> None:
 def test_one_picture_is_enough_for_what_it_can_tell(count: int) -> None:
     ours = [drawn(300 + number, picture=1) for number in range(count)]
     rows = {row.name: row for row in report_of(ours, drawn_set(6)).process}
-    assert (rows["distance profile"].gap is None) == (count == 1)
+    too_few = "generated: 2 pictures that it can describe are needed at least"
+    assert rows["distance profile"].reason == too_few
     assert (rows["region IoU"].gap is None) == (count == 1)
-    assert (rows["diversity"].reason == "generated: no picture is painted twice") == (count == 1)
+    assert rows["diversity"].reason == ("generated: no picture is painted twice" if count == 1 else too_few)
 
 
 def test_an_artists_few_sequences_give_gaps_each_with_the_outcome_of_its_trial() -> None:
@@ -121,7 +122,8 @@ def test_with_fewer_references_than_can_be_tried_gaps_are_in_doubt(count: int) -
     ours = [drawn(500 + number, picture=500 + number) for number in range(3)]
     report = report_of(ours, [drawn(number, picture=number) for number in range(count)])
     (row,) = (row for row in report.process if row.name == "coverage")
-    assert row.doubt == f"{count} references are too few to try it on controls; 4 at least" and not row.believed
+    too_few = f"the reference shows too few pictures to try it on controls: {count}, and 4 are needed"
+    assert row.doubt == too_few and not row.believed
     assert (row.gap is None) == (count == 1) and (report.distance == {}) == (count == 1)
     lines = "\n".join(tables(report))
     assert (f"in doubt: coverage: {row.doubt}" in lines) == (count > 1)
@@ -151,7 +153,8 @@ def test_the_distance_says_how_many_times_farther_than_real_ones_are_from_each_o
 
     def described(*values: float) -> dict[str, Description]:
         vectors = np.array(values).reshape(-1, 1)
-        one = Description(vectors=vectors, values=vectors[:, 0], pictures=[str(value) for value in values])
+        pictures = [f"{value}, {number}" for number, value in enumerate(values)]
+        one = Description(vectors=vectors, values=vectors[:, 0], pictures=pictures)
         return dict.fromkeys(DISTANCE_METRICS, one)
 
     distance = distance_to_painters(described(3, 4), described(0, 1), np.random.default_rng(0))
