@@ -15,7 +15,7 @@ from renderers.bezier.fit import aspect_of, worth_px
 from renderers.brush.canvas import program_arrays, replay, step_distances
 from renderers.brush.config import BrushConfig as Config
 from renderers.brush.custom import brush_from_picture, coverage_of
-from renderers.brush.ink import DENSITY, along, ink_brushes, plan_ink
+from renderers.brush.ink import DENSITY, MOST, along, ink_brushes, plan_ink
 from renderers.brush.oil import plan_oil, plan_oil_along
 from renderers.brush.stroke import Marks, marks_of
 from renderers.brush.style import StrokeCharacter, stroke_character, transfer_colours
@@ -173,7 +173,7 @@ def _set_up(image: Image, config: Config, seed: np.random.SeedSequence, assets: 
 def _program(strokes: Floats, setup: _Setup, config: Config, begun: Image | None = None) -> StrokeProgram:
     height, width = setup.image.shape[:2]
     ink = config.medium == "ink"
-    arrays = program_arrays(setup.texture, DENSITY if ink else 0.0, 0.0 if ink else config.relief)
+    arrays = program_arrays(setup.texture, MOST * DENSITY if ink else 0.0, 0.0 if ink else config.relief)
     return StrokeProgram(
         family="brush", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width,
         arrays={**arrays, **begun_arrays(begun)},

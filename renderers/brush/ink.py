@@ -5,6 +5,8 @@ amounts, amounts cannot be negative, and each pixel only darkens. Light places a
 straying onto paper that should stay empty costs more than leaving a shadow a little light.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,9 @@ from renderers.shrink import shrink
 from renderers.things.saliency import rough_saliency
 from renderers.time_line import TimeLine
 
-DENSITY = 3.0  # what an amount of 1 absorbs, in nepers: the darkest ink reflects a twentieth
-TONES = (0.05, 0.13, 0.28, 0.55, 1.0)  # the five tones of ink, as amounts: from clear to burnt
+DENSITY = 3.0  # what full ink absorbs, in nepers: it reflects a twentieth
+MOST = 2.0  # times that which an amount of 1 absorbs: a pigment as dark as full ink needs up to 1.8 times in a channel
+TONES = (0.05, 0.13, 0.28, 0.55, 1.0)  # the five tones of ink, as shares of full ink: from clear to burnt
 INK = (1.0, 1.0, 0.96)  # absorption of black ink, a little warm
 PIGMENTS = {  # absorption of red, green and blue
     "indigo": (1.0, 0.72, 0.40),
@@ -41,8 +44,9 @@ _WASH_LENGTHS, _LINE_LENGTHS = (1.5, 4.0), (3.0, 10.0)
 _EMPTY_TARGET = -0.13
 _LEAST_AMOUNT = 0.03
 _LEAST_CONTRAST = 0.3  # between the lumas of full ink and of bare paper
+_LEAST_CONTOUR, _MOST_OF_EVEN = 0.12, 0.1  # what a line needs, and the most that tone without an edge gives to it
 _PALE = 0.8  # luma from which on a picture without contrast is bare paper
-_LEAST_CHROMA = 0.16
+_LEAST_CHROMA = 8.0  # of a colourful place, in CIE Lab: in absorption, the faintest cast of a near-black is strong
 _SOLVE_PX, _SOLVE_STEPS = 256, 48
 _NUM_BRUSHES = 3
 _SAMPLES = (0.1, 0.3, 0.5, 0.7, 0.9)  # places along a stroke
@@ -67,7 +71,8 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
         marks: of `ink_brushes`, or of the user's own brush.
 
     Returns:
-        (N, NUM_BRUSH_COLUMNS) strokes in painting order; colours are amounts absorbed of red, green and blue.
+        (N, NUM_BRUSH_COLUMNS) strokes in painting order; colours are amounts of red, green and blue in [0, 1], of which
+        1 absorbs `MOST` times what full ink does.
     """
     wash, line = ink_targets(image, config.empty)
     saliency = rough_saliency(image)
@@ -154,23 +159,26 @@ def ink_targets(image: Image, empty: float) -> tuple[NDArray[np.float32], NDArra
     for _ in range(2):
         smooth = cv2.bilateralFilter(smooth, 0, 0.12, 3.5 * scale)
     luma = smooth @ _LUMA
-    darkest, lightest = _stretched(np.quantile(luma, 0.02), np.quantile(luma, 1.0 - empty))
+    darkest, lightest = stretched(np.quantile(luma, 0.02), np.quantile(luma, 1.0 - empty), _LEAST_CONTRAST)
     tone = np.clip((luma - darkest) / (lightest - darkest), 0.0, 1.0)
     amount = -np.log(0.06 + 0.94 * tone) / DENSITY
     wash = np.where(tone >= 0.985, _EMPTY_TARGET, amount)
     near, far = (cv2.GaussianBlur(image @ _LUMA, (0, 0), sigma * scale) for sigma in (0.9, 1.8))
-    contour = np.clip((far - 0.97 * near) * 22 - 0.25, 0.0, 1.0) * (0.35 + 0.65 * (1.0 - tone))
-    line = np.where(contour < 0.12, _EMPTY_TARGET, 0.8 * contour)
+    even = np.minimum(0.66 * near - 0.25, _MOST_OF_EVEN)  # more in the light, where a weaker edge is seen
+    contour = np.clip((far - near) * 22 + even, 0.0, 1.0) * (0.35 + 0.65 * (1.0 - tone))
+    line = np.where(contour < _LEAST_CONTOUR, _EMPTY_TARGET, 0.8 * contour)
     return wash.astype(np.float32), line.astype(np.float32)
 
 
-def _stretched(darkest: np.float32, lightest: np.float32) -> tuple[np.float32, np.float32]:
-    """The lumas of full ink and of bare paper: those of the picture, moved apart if it has hardly any contrast.
+def stretched(
+    darkest: np.floating[Any], lightest: np.floating[Any], least_contrast: float
+) -> tuple[np.floating[Any], np.floating[Any]]:
+    """The lumas of the darkest mark and of bare paper: those of the picture, moved apart if it has hardly any contrast.
 
     So fog stays pale, a page with a few words stays bare, and a black picture stays black.
     """
-    lacking = np.maximum(_LEAST_CONTRAST - (lightest - darkest), np.float32(0.0))
-    paleness = np.minimum(lightest / _PALE, np.float32(1.0))
+    lacking = np.maximum(least_contrast - (lightest - darkest), 0.0)
+    paleness = np.minimum(lightest / _PALE, 1.0)
     return darkest - lacking * paleness, lightest + lacking * (1.0 - paleness)
 
 
@@ -207,10 +215,14 @@ def _solve(strokes: Floats, wash: NDArray[np.float32], line: NDArray[np.float32]
 def _settle_tones(
     strokes: Floats, is_line: NDArray[np.bool_], image: Image, pigments: bool, graded: bool
 ) -> NDArray[np.float32]:
-    """Give every stroke the nearest of five tones: lines in ink, washes in their place's pigment; returns amounts.
+    """Give every stroke the nearest of five tones: lines in ink, washes in their place's pigment; in place.
 
     Args:
+        strokes: their colours are shares of full ink; they become amounts as `plan_ink` returns them.
         graded: a wash runs from one tone to its neighbour where its two ends ask for it.
+
+    Returns:
+        (N,) mean shares of full ink before.
     """
     ends = slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)
     of_ends = [strokes[:, end].mean(1) for end in ends]
@@ -221,7 +233,8 @@ def _settle_tones(
         absorption[~is_line] = _pigments_at(strokes[~is_line], image)
     for end, amount in zip(ends, of_ends, strict=True):
         wanted = np.where(is_line, nearest, np.clip(_nearest_tones(amount), nearest - 1, nearest + 1))
-        strokes[:, end] = np.array(TONES, np.float32)[wanted if graded else nearest, None] * absorption
+        tones = np.array(TONES, np.float32)[wanted if graded else nearest, None]
+        strokes[:, end] = tones * absorption / np.float32(MOST)
     return amounts
 
 
@@ -240,7 +253,9 @@ def _pigments_at(strokes: Floats, image: Image) -> NDArray[np.float32]:
     middle = 0.25 * strokes[:, 0:2] + 0.5 * strokes[:, 2:4] + 0.25 * strokes[:, 4:6]
     columns = np.clip((middle[:, 0] * short).astype(int), 0, width - 1)
     rows = np.clip((middle[:, 1] * short).astype(int), 0, height - 1)
-    absorbed = -np.log(np.clip(calm[rows, columns], 0.02, 1.0))
+    colours = calm[rows, columns]
+    absorbed = -np.log(np.clip(colours, 0.02, 1.0))
+    lab = cv2.cvtColor(colours[None], cv2.COLOR_RGB2LAB)[0]
     ink = np.array(INK, np.float32)
     choices = np.array(list(PIGMENTS.values()), np.float32)
     hues = choices - choices.mean(1, keepdims=True)
@@ -249,6 +264,6 @@ def _pigments_at(strokes: Floats, image: Image) -> NDArray[np.float32]:
     likeness = chroma @ (hues / np.linalg.norm(hues, axis=1, keepdims=True)).T
     chosen = _INK_IN_PIGMENT * ink + (1 - _INK_IN_PIGMENT) * choices[likeness.argmax(1)]
     chosen = chosen / (chosen @ _LUMA)[:, None]  # as dark as ink of the same tone
-    colourful = (strength > _LEAST_CHROMA) & (likeness.max(1) > 0.8 * strength)
+    colourful = (np.hypot(lab[:, 1], lab[:, 2]) > _LEAST_CHROMA) & (likeness.max(1) > 0.8 * strength)
     absorption: NDArray[np.float32] = np.where(colourful[:, None], chosen, ink).astype(np.float32)
     return absorption

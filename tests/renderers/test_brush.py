@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 from renderers import brush, renderer
 from renderers.brush.config import StyleChoice
-from renderers.brush.ink import TONES
+from renderers.brush.ink import DENSITY, TONES
 from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import FAR_RED, THICKNESS
 from renderers.distance import canvas_distances
@@ -98,8 +98,9 @@ def test_ink_never_lightens_any_pixel() -> None:
 
 
 def test_ink_comes_in_five_tones_and_leaves_paper_empty() -> None:
-    strokes = BRUSH.paint(landscape(96, 128), config("ink", pigments=False), SEED).program.strokes
-    assert {round(float(tone), 4) for tone in strokes[:, RED]} <= {round(tone, 4) for tone in TONES}
+    program = BRUSH.paint(landscape(96, 128), config("ink", pigments=False), SEED).program
+    tones = program.strokes[:, RED] * program.arrays["density"] / DENSITY
+    assert {round(float(tone), 4) for tone in tones} <= {round(tone, 4) for tone in TONES}
     canvases = frames(painting("ink"))
     assert (np.abs(canvases[-1] - canvases[0]).max(-1) < 8 / 255).mean() > 0.15
 

@@ -9,6 +9,7 @@ from renderers.brush.stroke import MARK, NUM_BRUSH_COLUMNS, lay_all, marks_of, n
 from renderers.painting import Image
 from renderers.raster.ribbon import A0, A2, R0, R2, X0, X2, Y0, Y2, Floats, grid
 from renderers.studio.drawing import CONSTRUCTION, CONTOUR, HATCHING, DrawnLines, draw
+from renderers.studio.drawing.hatching import goal_darkness
 from renderers.studio.drawing.pencils import PENCILS, pencil_texture
 from renderers.things import Things
 from tests.renderers.pictures import landscape, plain
@@ -219,3 +220,11 @@ def test_any_picture_is_drawn(name: str) -> None:
     image = awkward()[name]
     for medium in MEDIA:
         assert_well_formed(drawing(image, one_thing(image), medium), image, 120)
+
+
+def test_flat_pictures_are_hatched_as_dark_as_they_are() -> None:
+    black, red, grey, white = (
+        float(goal_darkness(plain(32, 32, colour), shadows_only=False).mean())
+        for colour in ((0.0, 0.0, 0.0), (0.7, 0.16, 0.2), (0.6, 0.6, 0.6), (1.0, 1.0, 1.0))
+    )
+    assert black > 0.9 > red > 0.4 > grey > 0.1 > white == 0.0

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.brush.ink import stretched
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, Marks, lay_all, new_brush_scratch
 from renderers.brush.texture import NUM_VARIANTS
 from renderers.painting import Image
@@ -28,9 +29,8 @@ _TRIES, _WIDEST_SPACING = 6, 0.05
 def goal_darkness(image: Image, shadows_only: bool) -> Floats:
     """(h, w) share of the light that lines should take, in [0, 1], stretched from the picture's lightest to darkest."""
     luma = image @ _LUMA
-    darkest, lightest = (float(value) for value in np.quantile(luma, (0.01, 0.98)))
-    lightest = min(1.0, max(lightest, 0.5 * (darkest + lightest + _LEAST_RANGE)))  # a flat grey picture stays grey
-    darkest = min(darkest, lightest - _LEAST_RANGE)
+    extremes = np.quantile(luma, (0.01, 0.98))
+    darkest, lightest = (float(value) for value in stretched(extremes[0], extremes[1], _LEAST_RANGE))
     dark = np.clip((lightest - luma) / (lightest - darkest), 0.0, 1.0)
     darkness: Floats = np.clip((dark - 0.55) / 0.45, 0.0, 1.0) * np.float32(0.6) if shadows_only else dark
     return darkness

@@ -21,6 +21,11 @@ from pipelines.exports.inputs import Replay, from_dataset
 from pipelines.exports.outline import outline
 from pipelines.exports.process import Process
 from pipelines.exports.strokes import strokes_of
+from renderers import brush
+from renderers.brush.canvas import program_arrays
+from renderers.brush.stroke import FAR_RED, NUM_BRUSH_COLUMNS
+from renderers.brush.texture import BrushTexture
+from renderers.painting import StrokeProgram
 from tests.pipelines.exports.runs import of_strokes, psnr, rastered, settings
 from tests.pipelines.pages.gallery_visit import a_chromium
 
@@ -71,6 +76,20 @@ def test_ink_darkens_what_is_below_and_paint_hides_it(painted: dict[str, Path], 
     for name, multiplied in {"ink": True, "oil": False}.items():
         text = written(stored(painted, name), tmp_path / f"{name}.svg").read_text(encoding="utf-8")
         assert ("mix-blend-mode:multiply" in text) == multiplied
+
+
+def test_an_amount_of_ink_above_1_is_drawn_as_it_is_painted() -> None:
+    """Data sets hold such amounts; replaying them takes 1 for them."""
+    mark = BrushTexture(np.full((1, 8, 16), 255, np.uint8), np.zeros((1, 8, 16), np.uint8))
+    one = np.zeros((1, NUM_BRUSH_COLUMNS), np.float32)
+    one[0, : FAR_RED + 3] = (0.2, 0.5, 0.5, 0.5, 0.8, 0.5, 0.3, 0.3, 1, 1, 0.35, 0.5, 0.9, 0.7, 1.0, 1.8)
+    program = StrokeProgram(
+        family="brush", strokes=one, canvas=(1, 1, 1), height_px=64, width_px=64, arrays=program_arrays(mark, 1.0, 0.0)
+    )
+    (canvas,) = brush.RENDERER.replay(program, [1])
+    (drawn,) = strokes_of(program)
+    for stop in drawn.stops:
+        np.testing.assert_allclose(stop.rgb, canvas[int(stop.at.imag), int(stop.at.real)], atol=0.03)
 
 
 def test_every_stroke_is_there_in_order_in_the_group_of_its_frame(painted: dict[str, Path], tmp_path: Path) -> None:
