@@ -15,7 +15,7 @@ from pipelines.artists.footage import Footage, Frame
 from pipelines.artists.frames import read_picture
 from pipelines.sources.source import RefusedPicture
 
-_PAIR = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,2})(?!\d|(?i:(?:in|inch|inches|ft|cm|mm|px)(?![a-z])))")
+_PAIR = re.compile(r"(?<!\d)(\d{1,2})x(\d{1,2})(?!\d|(?i:(?:in|[ _-]?(?:inch|inches|ft|cm|mm|px))(?![a-z])))")
 """Rows and columns in a name; with a unit (`12x18in`) it is the size of the painting."""
 _SUB_IMAGES = re.compile(
     r"\s*(?P<rows>\d{1,2})\s*[*x]\s*(?P<columns>\d{1,2}) of \d{1,3} sub-?images\s*,?", re.IGNORECASE

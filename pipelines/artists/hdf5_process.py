@@ -59,7 +59,7 @@ def _tags(file: Any) -> str:
 def _is_excluded(file: Any) -> bool:
     value = _attribute(file, _EXCLUDED, False)
     if isinstance(value, str):
-        value = {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
+        value = {"true": True, "1": True, "false": False, "0": False, "": False}.get(value.strip().lower())
     if not isinstance(value, bool | int | float):
         raise _Refused(f"its {_EXCLUDED} is neither true nor false")
     return bool(value)

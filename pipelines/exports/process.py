@@ -14,8 +14,6 @@ from renderers.painting import StrokeProgram
 
 _LONGEST_LABEL = 100  # letters; the name of a PSD's layer may have 255
 
-_DRY = "in pencil"  # in captions of dry media
-
 Picture = NDArray[np.uint8]
 Paint = Literal["opaque", "transparent", "dry"]
 
@@ -68,11 +66,16 @@ class Process:
 
     @property
     def paint(self) -> Paint:
-        """How its paint covers: a caption names its medium, and a program says whether its paint is transparent."""
-        if _DRY in self.caption:
-            return "dry"
-        is_transparent = self.program is not None and float(self.program.arrays.get("density", 0.0)) > 0
-        return "transparent" if is_transparent else "opaque"
+        """How its paint covers, by the medium that its caption names, or by its program."""
+        from renderers.studio.media import MEDIA
+
+        density = self.program.arrays.get("density", 0.0) if self.program is not None else 0.0
+        for medium in MEDIA.values():
+            if medium.phrase in self.caption:
+                if not medium.paints:
+                    return "dry"
+                density = medium.density
+        return "transparent" if density > 0 else "opaque"
 
     def doing_between(self, before: Frame, after: Frame) -> list[str]:
         """What each stroke after one frame up to another does, in words; nothing where that is unknown."""

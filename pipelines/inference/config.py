@@ -152,7 +152,8 @@ class PaintConfig:
                     choice.name,
                     "bezier, oil, ink, or studio with renderer.medium=oil or digital, for task=complete",
                 )
-        self._check_conditions(self.num_frames or _MOST_FRAMES)
+        if self.num_frames is not None:
+            self._check_conditions(self.num_frames)
 
     def _check_conditions(self, num_frames: int) -> None:
         """Refuse pictures beyond the process, and two for one frame."""
@@ -258,13 +259,14 @@ def _refuse_unused(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> Non
         plain: the configuration as the user typed it.
         defaults: the configuration where nothing is typed.
     """
-    has_picture = plain["task"] != "generate" or bool(plain["conditions"])
+    # A process of more frames than the painter knows is painted in pieces, which are given their ends as pictures.
+    has_pictures = plain["task"] != "generate" or bool(plain["conditions"]) or plain["num_frames"] is not None
     unused: dict[str, tuple[str, ...]] = {
         "execution=strokes": _STROKE_KEYS if plain["execution"] == "frames" else (),
         "dataset=...": ("split", "num_sequences") if plain["dataset"] is None else (),
         "task=complete": ("at",) if plain["task"] != "complete" else (),
-        "guidance=...": ("negative", "guidance_rescale") if plain["guidance"] == 1 else (),
-        "image=... or conditions=...": _PICTURE_KEYS if not has_picture else (),
+        "guidance above 1": ("negative", "guidance_rescale") if plain["guidance"] == 1 else (),
+        "image=... or conditions=...": _PICTURE_KEYS if not has_pictures else (),
         "inversion=true": _INVERSION_KEYS if plain["inversion"] is False else (),
     }
     for reader, keys in unused.items():
@@ -274,4 +276,5 @@ def _refuse_unused(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> Non
                 raise ConfigError(key, given.get("name") or given.get("family"), f"{default['name']}, or set {reader}")
             if difference := first_difference({key: default}, {key: given}):
                 dotted, default_value, given_value = difference
-                raise ConfigError(dotted, given_value, f"{as_typed(default_value)}, or set {reader}")
+                allowed = "''" if default_value == "" else as_typed(default_value)
+                raise ConfigError(dotted, given_value, f"{allowed}, or set {reader}")

@@ -116,7 +116,7 @@ def _repeating(survey: Survey) -> list[str]:
     if not survey.num_repeating:
         return []
     repeating = f"{survey.num_repeating} of {survey.num_sequences} sequences show some frames twice"
-    return [f"warning: {repeating}, as they have fewer steps than frames; ask for fewer frames or more strokes"]
+    return [f"warning: {repeating}, as they have too few steps for as many frames"]
 
 
 def dataset_card(recipe: dict[str, Any], plan: Plan, out: AnyPath | None = None) -> DatasetCard:

@@ -148,6 +148,9 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
         (("prompt=a", "split=train"), "split=train: not allowed; allowed: val, or set dataset="),
         (("task=reconstruct", "image=folder", "num_sequences=3"), "num_sequences=3: not allowed; allowed: null, or"),
         (("prompt=a", "at=3"), "at=3: not allowed; allowed: 2, or set task=complete"),
+        (("prompt=a", "guidance=1", "negative=b"), "negative=b: not allowed; allowed: '', or set guidance above 1"),
+        (("prompt=a", "inversion=false", "shared=1"), "shared=1: not allowed; allowed: null, or set inversion=true"),
+        (("prompt=a", "num_frames=null", "keep=false"), "keep=false: not allowed; allowed: true, or set image=... or"),
         (("prompt=a", "conditions=0"), "conditions=0: not allowed"),
     ],
 )
@@ -254,6 +257,12 @@ def test_no_more_frames_than_a_painter_knows_are_painted_in_one_go(painter: Path
     assert paint(painter, "num_frames=3", "prompt=boat", f"out={tmp_path}") == 0
     assert len(frames(tmp_path)) == 3
     assert report(tmp_path)["pieces"] is None
+
+
+def test_pieces_of_a_long_process_are_painted_between_pictures_as_asked(painter: Path, tmp_path: Path) -> None:
+    for keep in ("true", "false"):
+        assert paint(painter, "num_frames=12", "prompt=boat", f"keep={keep}", f"out={tmp_path / keep}") == 0
+    assert frames(tmp_path / "true") != frames(tmp_path / "false")
 
 
 def test_fewer_frames_than_a_painter_knows_end_as_the_whole_process_does(painter: Path, tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ def test_a_loss_is_in_the_band_whose_name_holds_its_timestep(case: tuple[int, in
     ("name", "peak"),
     [
         ("NVIDIA H200", 989.0), ("NVIDIA H200 NVL", 835.0), ("NVIDIA H200 MIG 1g.18gb", None),
-        ("NVIDIA GH200 480GB", 989.0), ("NVIDIA H100 80GB HBM3", 989.0), ("NVIDIA H100 PCIe", 756.0),
+        ("NVIDIA GH200 480GB", 989.0),
+        ("NVIDIA GH200 144G HBM3e", 989.0), ("NVIDIA H100 80GB HBM3", 989.0), ("NVIDIA H100 PCIe", 756.0),
         ("NVIDIA H100 NVL", 835.0), ("NVIDIA A100-SXM4-80GB", 312.0), ("NVIDIA A100-PCIE-40GB", 312.0),
         ("NVIDIA A100 80GB PCIe", 312.0), ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", None), ("NVIDIA RTX A1000", None),
         ("NVIDIA L40S", 362.0), ("NVIDIA L40", 181.0), ("NVIDIA L4", 121.0), ("NVIDIA A10", 125.0),

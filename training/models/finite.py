@@ -1,6 +1,5 @@
 """Checks for NaN and infinity, which give an error and never a picture, and for tensors that cannot be weights."""
 
-import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -40,9 +39,11 @@ def check_network(network: "nn.Module") -> None:
     Raises:
         UserError: naming the first such tensor.
     """
-    for name, tensor in itertools.chain(network.named_parameters(), network.named_buffers()):
-        if tensor.is_floating_point():  # others are counts, positions and the like
-            finite(tensor, name)
+    for name, parameter in network.named_parameters():
+        finite(parameter, name)
+    for name, buffer in network.named_buffers():
+        if buffer.is_floating_point():  # others are counts, positions and the like
+            finite(buffer.clamp(min=0.0), name)  # masks of attention are minus infinity where nothing is seen
 
 
 def check_floating(name: str, tensor: "Tensor") -> None:

@@ -19,7 +19,7 @@ _PEAK_TFLOPS = {
     "A100": 312.0, "A100 PCIE": 312.0, "L40S": 362.0, "L40": 181.0, "L4": 121.0, "A10G": 70.0, "A10": 125.0,
     "RTX 4090": 165.0, "RTX 3090": 71.0, "V100": 125.0, "V100 PCIE": 112.0, "T4": 65.0,
 }  # fmt: skip
-_NO_MODEL = re.compile(r"NVIDIA|TESLA|GEFORCE|SXM\d?|HBM3|\d+GB")
+_NO_MODEL = re.compile(r"NVIDIA|TESLA|GEFORCE|SXM\d?|HBM\d\w?|\d+GB?")
 """Words of a name that do not change the speed; all others do, such as `Laptop`, `Ti`, or `MIG` of a part of a card."""
 
 

@@ -59,7 +59,16 @@ def test_the_name_says_rows_then_columns() -> None:
     assert shape_in_name("boat_2x3.png") == (2, 3)
     assert shape_in_name("scan 600x800 4x1.jpg") == (4, 1)
     assert shape_in_name("boat_2x3inks.png") == (2, 3)
-    for name in ("boat.png", "boat_1x1.png", "boat_1920x1080.png", "boat_40x2.png", "12x18in_1.png", "9x12cm.png"):
+    for name in (
+        "boat.png",
+        "boat_1x1.png",
+        "boat_1920x1080.png",
+        "boat_40x2.png",
+        "12x18in_1.png",
+        "9x12cm.png",
+        "a_12x18_inches.png",
+        "9x12 cm.png",
+    ):
         with pytest.raises(RefusedPicture, match="rows and columns"):
             shape_in_name(name)
 

@@ -105,6 +105,8 @@ def test_attributes_of_archives_mean_the_same_in_every_type_that_hdf5_has_for_th
         for stored in (tags, tags.encode(), np.bytes_(tags), np.array([tags.encode()]), np.array([tags], object)):
             file.attrs["reference_frame_tags"] = stored
             assert json.loads(hdf5_process._tags(file)) == [{"tag": "A boat."}]
+        file.attrs["exclude_video"] = ""
+        assert not hdf5_process._is_excluded(file)
         for is_excluded in (False, True):
             number = int(is_excluded)
             for value in (is_excluded, number, float(number), np.bool_(number), np.array([is_excluded]), str(number)):

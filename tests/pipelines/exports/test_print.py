@@ -203,8 +203,12 @@ def test_a_lesson_mixes_what_its_medium_is_mixed_from() -> None:
     process = of_pictures(blank, np.asarray(picture))
     told = {
         medium: _cover_text(replace(process, caption=caption, program=strokes))
-        for medium, caption, strokes in (("oil", "a", None), ("wash", "a", program), ("pencil", "a, in pencil", None))
-    }
+        for medium, caption, strokes in (
+            ("oil", "a woman in pencil skirt", None), ("wash", "a", program),
+            ("watercolour", "a, drawn and painted in watercolour", None), ("pencil", "a, drawn in pencil", None),
+        )
+    }  # fmt: skip
+    assert told["watercolour"].replace("A, drawn and painted in watercolour", "A") == told["wash"]
     assert "2 main colours" in told["oil"] and WHITE in told["oil"] and "water" not in told["oil"]
     assert "1 main colour:" in told["wash"] and WHITE not in told["wash"] and "water" in told["wash"]
     assert "1 main colour:" in told["pencil"] and not any(tube in told["pencil"] for tube in TUBES)

@@ -189,6 +189,7 @@ def test_a_picture_is_inverted_by_the_network_that_would_paint_it(kind: LoraKind
         pipeline = pipeline_of(painter, CPU, loras)
         return pipeline([PROMPT], [[at(1)]], num_frames=2, size_px=SIZE, steps=2, keep=False).noise
 
+    pipeline_of(painter, CPU, {}, "group")  # whose hooks stay on the painter's networks
     without, silent, with_it = noise({}), noise({"ink": 0.0}), noise({"ink": 1.0})
     assert torch.equal(without, silent)
     assert torch.allclose(without, with_it, atol=1e-3) != changes

@@ -84,5 +84,5 @@ def test_sequences_with_fewer_steps_than_frames_are_warned_of(released: Path, tm
     for num_frames, expected in ((3, False), (12, True)):
         out = tmp_path / str(num_frames)
         summary = synth.run(synth_config(compose("synth", words(out, released, num_frames=num_frames))))
-        warning = "warning: 2 of 2 sequences show some frames twice, as they have fewer steps than frames"
+        warning = "warning: 2 of 2 sequences show some frames twice, as they have too few steps for as many frames"
         assert any(line.startswith(warning) for line in summary.lines) == expected

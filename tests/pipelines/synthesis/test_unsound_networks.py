@@ -117,6 +117,17 @@ class Infinite(nn.Module):
         return image[:, :1] / self.deviation
 
 
+class Masked(nn.Module):
+    """A mask as attention has it: minus infinity where nothing is seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask = nn.Buffer(torch.full((32, 32), -torch.inf).triu(1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image[:, :1] + self.mask.softmax(-1)
+
+
 class Named(nn.Module):
     """Its map by name."""
 
@@ -219,3 +230,7 @@ def test_saliency_networks_of_any_precision_compute(numbers: str, tmp_path: Path
     assert expected.shape == (32, 32) and expected.dtype == np.float32
     np.testing.assert_allclose(expected, 0.5, atol=1e-3)
     np.testing.assert_allclose(saliency_of(torchscript(tmp_path / "net.pt", Half())), 0.5, atol=1e-3)
+
+
+def test_a_saliency_network_may_hold_a_mask_of_attention(tmp_path: Path) -> None:
+    assert np.isfinite(saliency_of(torchscript(tmp_path / "net.pt", Masked()))).all()

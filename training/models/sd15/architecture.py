@@ -71,7 +71,9 @@ class StableDiffusion:
                 difference = f"noise.prediction={trained_on.prediction}; base={parts.base} on {of_base.prediction}"
                 raise UserError(f"{key}: trained on {difference}")
         schedule = schedules.get("motion", replace(of_base, spacing="linear"))
-        zero_terminal_snr = schedule.zero_terminal_snr or of_base.zero_terminal_snr
+        # A painter as base has the noise of its own motion model; what its base was trained on is in its run card.
+        base_noise = _schedule("base", parts.recipes["base"]) if "base" in parts.recipes else of_base
+        zero_terminal_snr = schedule.zero_terminal_snr or base_noise.zero_terminal_snr
         return painter.assemble(replace(base, schedule=replace(schedule, zero_terminal_snr=zero_terminal_snr)), parts)
 
     def load_painter(self, folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> Painter:

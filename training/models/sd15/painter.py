@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -87,8 +86,10 @@ class Painter:
         if not loras:
             return StableDiffusionNetworks.of(self.base, self.motion, self.replication)
         own_unet = self.base.unet
-        unet = deepcopy(own_unet, {id(weight): weight for weight in own_unet.parameters()})  # shares all weights
-        networks = StableDiffusionNetworks.of(replace(self.base, unet=unet), self.motion, self.replication)
+        with torch.device("meta"):
+            unet = type(own_unet).from_config(own_unet.config)
+        unet.requires_grad_(False).load_state_dict(own_unet.state_dict(keep_vars=True), assign=True)  # shared
+        networks = StableDiffusionNetworks.of(replace(self.base, unet=unet.eval()), self.motion, self.replication)
         spatial = {name: scale for name, scale in loras.items() if kind_of(self.loras[name]) == "spatial"}
         for network, scales in ((networks.motion, loras), (unet, spatial)):
             for name in scales:
