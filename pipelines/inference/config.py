@@ -26,6 +26,7 @@ _MOST_FRAMES = 256
 _ALLOWED_ORDER = "words such as 'the background first, then the subject', or null"
 _STROKE_KEYS = ("renderer", "canvas_px", "shown_frames", "order")
 _INVERSION_KEYS = ("shared", "inverted")
+_GUIDANCE = {"generate": 5.0, "reconstruct": 5.0, "complete": 4.0}  # docs/decisions/037
 _PICTURE_KEYS = ("network", "inversion", "keep", *_INVERSION_KEYS)
 
 
@@ -232,6 +233,8 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
         if not several or any(isinstance(picture, list | dict | None) for picture in several):
             raise ConfigError("image", image, "a picture, a folder, or a list of them")
         plain = {**plain, "image": None, "pictures": several}
+    if plain["guidance"] is None:
+        plain = {**plain, "guidance": _GUIDANCE.get(plain["task"])}
     execution = plain["execution"]
     if execution not in ("frames", "strokes"):
         raise ConfigError("execution", execution, "frames or strokes")

@@ -65,7 +65,7 @@ class StudioRenderer(Renderer):
         Raises:
             ConfigError: as `paint`.
         """
-        return _painting(plan(image, config, seed, assets, time_line=time_line), steadily=True)
+        return _painting(plan(image, config, seed, assets, time_line=time_line))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
@@ -116,9 +116,9 @@ class StudioRenderer(Renderer):
 RENDERER = StudioRenderer()
 
 
-def _painting(program: StrokeProgram, *, steadily: bool = False) -> Painting:
+def _painting(program: StrokeProgram) -> Painting:
     turns = Turns.from_arrays(program.arrays, len(program.strokes))
     ledger = ledger_of(program)
     distances = ledger.distances(program.height_px * program.width_px)
-    pace = time_left(turns, distances, ledger.energies[:, 0], steadily=steadily)
+    pace = time_left(turns, distances, ledger.energies[:, 0])
     return Painting(program=program, distances=distances, pace=pace)

@@ -38,7 +38,7 @@ class StudioConfig:
         phases: which phases there are; they come in the order of `CHOSEN_PHASES`.
         accents: share of the strokes that are set everywhere at the end, 0 to 0.5.
         corrections: share of the objects that are begun in a wrong colour, which is painted over at their turn, 0 to 1;
-            none where the order of a painter is followed.
+            none where an order is asked for, or that of a painter is followed: they come before all objects.
         spill: how far paint may go over the border of an object whose turn is still to come, in units of the canvas's
             shorter side, 0 to 0.05.
         toned: share of the paintings whose ground is first coated in the colour of the largest mass, 0 to 1; on paper

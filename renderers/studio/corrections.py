@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from renderers.painting import Image
 
 _LARGEST = 0.3  # share of the canvas: colours are not tried out on larger objects
-_TOWARDS_OPPOSITE = 0.45
+_HUE_SHIFT = np.radians(30.0)
+_MUTED = 0.75  # share of the chroma that is left
 _KEY = (0.7, 1.3)  # a correction is too dark or too light
 
 
@@ -22,10 +23,16 @@ def chosen_for_correction(
     return [label for place, label in enumerate(candidates) if place in chosen_places]
 
 
-def wrong_colours(goal: Image, own: NDArray[np.float32], rng: np.random.Generator) -> Image:
-    """The picture (h, w, 3) in a key and in hues that the object does not have."""
-    mean = goal[own > 0.5].mean(0)
-    opposite = 2.0 * mean.mean() - mean
-    key = _KEY[int(rng.random() < 0.5)]
-    wrong: Image = np.clip(key * (goal + _TOWARDS_OPPOSITE * (opposite - mean)), 0.0, 1.0).astype(np.float32)
+def wrong_colours(goal: Image, rng: np.random.Generator) -> Image:
+    """The picture (h, w, 3) in another key, somewhat muted and in neighbouring hues, as a first guess may be.
+
+    Every colour is turned about the grey axis by the same angle: greys stay grey, and nothing gets its opposite hue.
+    """
+    guess = int(4.0 * rng.random())
+    key, angle = _KEY[int(guess < 2)], (_HUE_SHIFT, -_HUE_SHIFT)[guess % 2]
+    grey = goal.mean(-1, keepdims=True)
+    chroma = goal - grey
+    across = (np.roll(chroma, 1, axis=-1) - np.roll(chroma, -1, axis=-1)) / np.sqrt(3.0)
+    turned = np.cos(angle) * chroma + np.sin(angle) * across
+    wrong: Image = np.clip(key * (grey + _MUTED * turned), 0.0, 1.0).astype(np.float32)
     return wrong

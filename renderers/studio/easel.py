@@ -3,25 +3,42 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, new_brush_scratch, solve_colours
+from renderers.brush.stroke import FAR_RED, NUM_BRUSH_COLUMNS, Marks, lay_all, new_brush_scratch, solve_colours
 from renderers.painting import Image
 from renderers.raster.gradient import NO_STATES
-from renderers.raster.ribbon import X1, Y1, Floats, grid
+from renderers.raster.ribbon import RED, X0, X1, X2, Y0, Y1, Y2, Floats, grid
 from renderers.shrink import shrink
 from renderers.studio.phases import PHASES, Phase, Turns
 
 Box = tuple[slice, slice]
 WHOLE_CANVAS: Box = (slice(None), slice(None))
 
+Pixels = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""(n,) rows and (n,) columns."""
+
 _SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 5, 0.04
+_HALVES = {RED: (0.0, 0.1, 0.2, 0.3, 0.4), FAR_RED: (0.6, 0.7, 0.8, 0.9, 1.0)}  # where each colour of a stroke prevails
 
 
-def pixels_at_middles(strokes: Floats, size_px: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(n,) rows and (n,) columns of the pixels at the middle points of strokes, on a canvas (height, width)."""
+def pixels_at_middles(strokes: Floats, size_px: tuple[int, int]) -> Pixels:
+    """The pixels at the middle points of strokes, on a canvas (height, width)."""
+    return _pixels_at(strokes[:, X1], strokes[:, Y1], size_px)
+
+
+def pixels_along(strokes: Floats, t: float, size_px: tuple[int, int]) -> Pixels:
+    """The pixels on the middle lines of strokes, from t = 0 at one end to 1 at the other, as `pixels_at_middles`."""
+    near, middle, far = (1 - t) ** 2, 2 * t * (1 - t), t * t
+    x = near * strokes[:, X0] + middle * strokes[:, X1] + far * strokes[:, X2]
+    y = near * strokes[:, Y0] + middle * strokes[:, Y1] + far * strokes[:, Y2]
+    return _pixels_at(x, y, size_px)
+
+
+def _pixels_at(x: Floats, y: Floats, size_px: tuple[int, int]) -> Pixels:
+    """The pixels at (n,) places in units of the shorter side, or the nearest ones on the canvas."""
     height, width = size_px
     short = min(size_px)
-    rows = np.clip(strokes[:, Y1] * short, 0, height - 1).astype(int)
-    return rows, np.clip(strokes[:, X1] * short, 0, width - 1).astype(int)
+    rows = np.clip(y * short, 0, height - 1).astype(int)
+    return rows, np.clip(x * short, 0, width - 1).astype(int)
 
 
 class Easel:
@@ -80,6 +97,13 @@ class Easel:
             strokes, pixels, self.marks, target, below.reshape(-1), np.zeros(0, np.int64) if after is None else after,
             np.float32(_UNDERPAINTING_WEIGHT), np.float32(0), _SOLVE_STEPS, new_brush_scratch(pixels), NO_STATES,
         )  # fmt: skip
+
+    def deepen(self, strokes: Floats) -> None:
+        """Give strokes at least the amounts that paper already holds where they go, so that they wash nothing off."""
+        size_px = self.canvas.shape[0], self.canvas.shape[1]
+        for end, places in _HALVES.items():
+            amounts = np.stack([self.canvas[pixels_along(strokes, t, size_px)] for t in places])
+            strokes[:, end : end + 3] = np.maximum(strokes[:, end : end + 3], np.median(amounts, axis=0))
 
     def strokes(self) -> Floats:
         """(N, NUM_BRUSH_COLUMNS) all strokes, in painting order."""

@@ -43,6 +43,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _EMPTY, _TINT = 0.28, 0.5  # of ink: share of the paper that stays bare, and how much of the picture's hues it takes on
 _BROAD, _OPENED = 0.05, 0.45  # of ink: size of the darks that are thinned, and the share of their tone that they lose
 _RESERVED, _KEY = 0.85, 0.92  # of watercolour: quantile of lightness above which paper stays bare, and the lighter key
+_NEAR_PAPER = 0.1  # of watercolour: amount in any channel from which not even the lightest place is left to the paper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,8 +214,9 @@ def _marks_of(brush: Brush, medium: Medium) -> BrushTexture:
 def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:
     """The goals of a painting of a picture, in RGB or amounts: of block-ins, and of all that follows.
 
-    Watercolour keeps the lightest paper bare and is light in key. Ink sees tones first and tints them later, object by
-    object; broad darks stay transparent, so that full black is left to small accents.
+    Watercolour keeps the lightest paper bare, as far as the picture comes near it there, and is light in key. Ink sees
+    tones first and tints them later, object by object; broad darks stay transparent, so that full black is left to
+    small accents.
 
     Args:
         image: (h, w, 3) float32 RGB in [0, 1].
@@ -230,9 +232,11 @@ def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tupl
         pigment = amounts - amounts.min(-1, keepdims=True)  # the part that is not grey
         return grey, grey + _TINT * pigment
     light = image @ LUMA
-    reserved = np.clip((light - np.quantile(light, _RESERVED)) / 0.1, 0.0, 1.0)[..., None]
-    amounts = _KEY * amounts_of(image, paper, medium.density) * (1.0 - reserved)
-    return amounts, amounts
+    amounts = amounts_of(image, paper, medium.density)
+    reserved = np.clip((light - np.quantile(light, _RESERVED)) / 0.1, 0.0, 1.0)
+    reserved *= np.clip(1.0 - amounts.max(-1) / _NEAR_PAPER, 0.0, 1.0)
+    thinned = _KEY * amounts * (1.0 - reserved[..., None])
+    return thinned, thinned
 
 
 def amounts_of(colours: Image, paper: tuple[float, float, float], density: float) -> Image:

@@ -20,7 +20,7 @@ from renderers.brush.guide import guide_along
 from renderers.brush.stroke import FAR_RED
 from renderers.painting import Image
 from renderers.raster.ribbon import R0, R2, RED, X0, X1, X2, Y0, Y1, Y2, Floats
-from renderers.studio.easel import Box, Easel
+from renderers.studio.easel import Box, Easel, pixels_along
 from renderers.studio.masses import masses_of
 from renderers.studio.media import Palette
 from renderers.studio.patch import patch
@@ -92,7 +92,10 @@ def block_in(
         easel.solve(strokes, np.where(area[..., None], goal, piece.goal[box]), box, share=_SOLVE_SHARE)
     for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
         strokes[:, end] *= medium.first_strength  # if thinner than the goal, later strokes make up for it
-    easel.lay(_moved(strokes, box, short), phase, label)
+    strokes = _moved(strokes, box, short)
+    if medium.absorbs:  # washes that merge would take the drawing and what is below them with them
+        easel.deepen(strokes)
+    easel.lay(strokes, phase, label)
     covered = np.zeros(piece.unpainted.shape, bool)
     covered[box] = area
     return covered
@@ -163,13 +166,6 @@ def _moved(strokes: Floats, box: Box, short_px: int) -> Floats:
 
 def _share_inside(strokes: Floats, allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n,) how much of the middle line of each stroke is inside."""
-    short = min(allowed.shape)
-    hits = np.zeros(len(strokes))
-    for t in _SAMPLES:
-        weights = (1 - t) ** 2, 2 * t * (1 - t), t * t
-        x = sum(weight * strokes[:, column] for weight, column in zip(weights, (X0, X1, X2), strict=True)) * short
-        y = sum(weight * strokes[:, column] for weight, column in zip(weights, (Y0, Y1, Y2), strict=True)) * short
-        columns = np.clip(x, 0, allowed.shape[1] - 1).astype(int)
-        rows = np.clip(y, 0, allowed.shape[0] - 1).astype(int)
-        hits += allowed[rows, columns]
-    return hits / len(_SAMPLES)
+    hits = np.sum([allowed[pixels_along(strokes, t, (allowed.shape[0], allowed.shape[1]))] for t in _SAMPLES], axis=0)
+    shares: NDArray[np.float64] = hits / len(_SAMPLES)
+    return shares

@@ -163,12 +163,13 @@ def _paint(
     num_accents = round(config.accents * config.num_strokes) if "accents" in config.phases else 0
     if config.object_phases:
         shares = strokes_of_objects(things, config.num_strokes - num_accents)
-        # On paper nothing can be painted over; and a painter who is followed makes no wrong statements.
-        corrections = 0.0 if palette.medium.absorbs or followed is not None else config.corrections
+        # On paper nothing can be painted over; and an order that is asked for, or that a painter has, is to be kept.
+        is_free = followed is None and config.order == "mixed"
+        corrections = config.corrections if is_free and not palette.medium.absorbs else 0.0
         for label in chosen_for_correction(order, covers, corrections, rng):
             piece = Commission(
                 silhouette=Silhouette(covers[label]), unpainted=np.ones(goal.shape[:2], bool), count=int(shares[label]),
-                goal=wrong_colours(block_in_goal, covers[label], rng), spill=config.spill,
+                goal=wrong_colours(block_in_goal, rng), spill=config.spill,
             )  # fmt: skip
             block_in(easel, piece, label, palette, rng, phase="correction")
         unpainted = _unpainted_after(covers, order)

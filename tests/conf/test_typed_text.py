@@ -260,7 +260,8 @@ def test_what_is_not_utf8_is_refused_inside_lists_and_dicts_too(word: str) -> No
 
 def test_home_folders_are_found_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ö")
-    pinned = paint_config(compose("paint", ["conditions={0: ~/a.png, -1: {path: ~/b c.png}}", "out=~/o"]))
+    conditions = "conditions={0: ~/a.png, -1: {path: ~/b c.png}}"
+    pinned = paint_config(compose("paint", [conditions, "num_frames=8", "out=~/o"]))
     assert [file.path for file in pinned.pinned.values()] == [Path("/home/ö/a.png"), Path("/home/ö/b c.png")]
     assert pinned.out == Path("/home/ö/o")
     several = paint_config(compose("paint", ["task=reconstruct", "image=[~/a.png,~/b.png]"]))

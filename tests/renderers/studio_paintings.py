@@ -8,12 +8,14 @@ import numpy as np
 
 from renderers.painting import Image, Painting
 from renderers.studio import RENDERER, Config
-from renderers.studio.phases import Turns
+from renderers.studio.media import MEDIA
+from renderers.studio.phases import PHASES, Turns
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import scene
 
 paint = RENDERER.paint
 
+PAINTED = tuple(name for name, medium in MEDIA.items() if medium.paints)
 FEW: dict[str, Any] = {"num_strokes": 120, "num_lines": 60, "preset": "fast"}
 
 
@@ -27,6 +29,11 @@ def painted(index: int = 1, seed: int = 0, **keys: Any) -> Painting:
 def turns_of(painting: Painting) -> Turns:
     """Phase and object of each of its steps."""
     return Turns.from_arrays(painting.program.arrays, len(painting.program.strokes))
+
+
+def phase_names(turns: Turns) -> list[str]:
+    """The name of the phase of each step."""
+    return [PHASES[number] for number in turns.phases]
 
 
 def awkward_pictures() -> dict[str, Image]:

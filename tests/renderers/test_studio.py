@@ -16,18 +16,16 @@ from renderers.painting import NOTHING_KNOWN, FrameSchedule, StrokeProgram, to_u
 from renderers.quality import psnr_db
 from renderers.studio import RENDERER, Config
 from renderers.studio.config import Medium
-from renderers.studio.corrections import chosen_for_correction
-from renderers.studio.media import MEDIA
 from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, PHASES, WHOLE, Turns, phases_in_words
 from renderers.things import Things, ThingsConfig, find_things
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import scene
-from tests.renderers.studio_paintings import FEW, awkward_pictures, painted, turns_of
+from tests.renderers.studio_paintings import FEW, PAINTED, awkward_pictures, painted, phase_names, turns_of
 
 paint, replay, notes = RENDERER.paint, RENDERER.replay, RENDERER.notes
 
 MEDIUMS: tuple[str, ...] = get_args(Medium)
-PAINTED = tuple(name for name in MEDIUMS if MEDIA[name].paints)
+
 scenes = st.integers(0, 20)
 few = settings(max_examples=5)
 AWKWARD = awkward_pictures()
@@ -37,11 +35,6 @@ def things_of(index: int) -> Things:
     """The objects of a scene that `painted` shows."""
     image, known = scene(index)
     return find_things(image, known, Config(**FEW).things, np.random.default_rng(0), {})
-
-
-def phase_names(turns: Turns) -> list[str]:
-    """The name of the phase of each step."""
-    return [PHASES[number] for number in turns.phases]
 
 
 def test_it_is_a_family_of_renderers() -> None:
@@ -186,25 +179,6 @@ def test_accents_have_time_of_their_own() -> None:
     assert 0.09 < painting.left[first] <= 0.13
 
 
-def test_corrections_are_painted_over_and_marked() -> None:
-    with_them, without = (painted(6, corrections=share) for share in (1.0, 0.0))
-    wrong = np.array(phase_names(turns_of(with_them))) == "correction"
-    assert wrong.any()
-    assert "correction" not in phase_names(turns_of(without))
-    last = int(np.flatnonzero(wrong)[-1]) + 1
-    assert notes(with_them.program, [0, last])[1].receding
-    image, _ = scene(6)
-    ends = [next(iter(replay(each.program, [len(each.program.strokes)]))) for each in (with_them, without)]
-    assert abs(psnr_db(ends[0], image) - psnr_db(ends[1], image)) < 1.5
-
-
-def test_nobody_tries_a_colour_on_half_of_the_canvas() -> None:
-    half, quarter, last = (np.zeros((16, 16), np.float32) for _ in range(3))
-    half[:8], quarter[8:, :8], last[8:, 8:] = 1.0, 1.0, 1.0
-    order, covers = (2, 0, 1), [half, quarter, last]  # the first has its turn before any other
-    assert chosen_for_correction(order, covers, 1.0, np.random.default_rng(0)) == [1]
-
-
 def painted_outside(spill: float) -> float:
     """Share of the canvas that the first object's turn changes beside the object itself."""
     painting = painted(4, order="back_to_front", corrections=0.0, phases=("block_in", "form", "detail"), spill=spill)
@@ -217,11 +191,6 @@ def painted_outside(spill: float) -> float:
 
 def test_paint_goes_over_borders_as_far_as_asked() -> None:
     assert painted_outside(0.05) > painted_outside(0.0) + 0.02
-
-
-def test_nothing_is_corrected_on_paper() -> None:
-    for medium in ("ink", "watercolour", "pencil"):
-        assert "correction" not in phase_names(turns_of(painted(6, medium=medium, corrections=1.0)))
 
 
 def test_oil_of_the_studio_is_nearly_as_like_as_oil() -> None:
@@ -239,6 +208,16 @@ def test_watercolour_reserves_the_lightest_paper() -> None:
     bare, finished = replay(program, [0, len(program.strokes)])
     middle = np.s_[28:36, 28:36]
     assert np.abs(finished[middle] - bare[middle]).mean() < 0.02
+
+
+@pytest.mark.parametrize("light", [(0.48, 0.33, 0.26), (0.95, 0.8, 0.1), (0.3, 0.3, 0.3)])
+def test_watercolour_paints_lights_that_paper_does_not_resemble(light: tuple[float, float, float]) -> None:
+    """What is lightest in a dim picture, or light in a strong colour, is no more than itself."""
+    image = plain(64, 64, (0.09, 0.08, 0.1))
+    image[24:40, 24:40] = light
+    program = paint(image, Config(**FEW, medium="watercolour"), np.random.SeedSequence(0)).program
+    (finished,) = replay(program, [len(program.strokes)])
+    assert np.abs(finished[28:36, 28:36].mean((0, 1)) - light).max() < 0.12
 
 
 def test_pencil_is_grey_and_draws_from_light_to_dark() -> None:

@@ -106,10 +106,12 @@ def test_light_and_dark_are_two_masses_and_the_dark_comes_first() -> None:
     assert len(masses_of(np.full_like(goal, 0.5), area, 3, SIDE)) == 1
 
 
-def blocked_in(medium: str, own: NDArray[np.bool_], unpainted: NDArray[np.bool_], goal: Image) -> tuple[Easel, Any]:
+def blocked_in(
+    medium: str, own: NDArray[np.bool_], unpainted: NDArray[np.bool_], goal: Image, canvas: Image | None = None
+) -> tuple[Easel, Any]:
     """A canvas after the block-in of one object, and what it was to cover."""
     palette = palette_of(medium)
-    easel = Easel(plain(SIDE, SIDE, MEDIA[medium].canvas), marks_of(palette.texture, 0.0))
+    easel = Easel(plain(SIDE, SIDE, MEDIA[medium].canvas) if canvas is None else canvas, marks_of(palette.texture, 0.0))
     piece = Commission(
         silhouette=Silhouette(own.astype(np.float32)), unpainted=unpainted, goal=goal, count=40, spill=0.0
     )
@@ -135,6 +137,18 @@ def test_a_block_in_goes_on_beneath_what_is_small_and_still_to_come() -> None:
     assert np.abs(easel.canvas[bird] - (0.5, 0.6, 0.8)).mean() < 0.12  # the sky's colour, not the bird's
     assert not blocked_in("oil", own, np.zeros_like(bird), goal)[1][bird].any()  # nor over what is painted
     assert not blocked_in("watercolour", own, bird, np.zeros_like(goal))[1][bird].any()  # nor on paper
+
+
+@pytest.mark.parametrize("medium", ["ink", "watercolour"])
+def test_a_wash_takes_nothing_off_that_is_on_the_paper(medium: str) -> None:
+    """Where a first wash is darker than an object wants to be, its block-in leaves it so, and deepens the rest."""
+    own, washed = area_of(SLAB), area_of(np.s_[:, : SIDE // 2])
+    amounts = np.where(washed[..., None], (0.1, 0.3, 0.5), 0.0).astype(np.float32)
+    easel, _ = blocked_in(medium, own, np.zeros_like(own), plain(SIDE, SIDE, (0.2, 0.2, 0.2)), amounts.copy())
+    lost = np.maximum(amounts - easel.canvas, 0.0).max(-1)
+    assert lost.mean() < 0.02  # where a stroke goes over both
+    assert (lost[own & washed] > 0.1).mean() < 0.4
+    assert easel.canvas[own & ~washed].mean() > 0.1
 
 
 @pytest.mark.parametrize("medium", ["oil", "digital"])

@@ -59,7 +59,7 @@ def test_objects_have_their_turns_when_the_painter_paints_them(first: tuple[slic
 
 
 def test_an_order_of_its_own_is_kept() -> None:
-    followed_anyway = followed(painted_after(RIGHT), order="salient", corrections=0.0)
+    followed_anyway = followed(painted_after(RIGHT), order="salient", corrections=1.0)
     config = Config(**(FEW | {"toned": 0.0, "order": "salient", "corrections": 0.0}))
     alone = RENDERER.paint(two_halves(), config, SEED)
     assert followed_anyway.program.to_bytes() == alone.program.to_bytes()
