@@ -64,7 +64,8 @@ def _widgets(comfy: Comfy, node: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("node", "command", "own"),
-    [(RENDER, "export", {"renderer", "num_frames", "size", "title"}), (PAINT, "paint", {"prompt", "num_frames", "guidance"}),
+    [(RENDER, "export", {"renderer", "num_frames", "size", "title"}),
+     (PAINT, "paint", {"prompt", "num_frames", "guidance"}),
      (LOAD, "paint", set()), (EXPORT, "export", {"format", "filename_prefix"})],
 )  # fmt: skip
 def test_defaults_of_widgets_are_those_of_the_command(comfy: Comfy, node: str, command: str, own: set[str]) -> None:
