@@ -89,6 +89,7 @@ def test_errors_of_a_command_are_one_line_and_exit_with_2(project: Path) -> None
     assert done.returncode == 2 and done.stderr == "error: sise=64: no such key; did you mean size?\n"
 
 
+@pytest.mark.nightly
 def test_a_data_set_is_made_and_verified_beside_packages_of_the_same_names(project: Path) -> None:
     """Worker processes included, which Ray lets import from the working directory first."""
     done = console(project, "synth", *SMALL, "cluster=local", "num_workers=1")

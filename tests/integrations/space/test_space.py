@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 
 from conf.command import COMPLETE
@@ -31,6 +32,7 @@ def test_its_sdk_is_one_that_the_extra_takes() -> None:
     assert (SPACE / "requirements.txt").read_text().startswith("process-painter[app]")
 
 
+@pytest.mark.nightly
 def test_it_starts_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     port = free_port()
     for name in ("app.py", "README.md", "requirements.txt"):

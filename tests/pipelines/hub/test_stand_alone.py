@@ -1,6 +1,7 @@
 """A painter paints with diffusers alone, and what it paints is what `pipelines.paint` paints."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,12 @@ def test_several_prompts_guidance_and_sizes_give_the_frames_of_our_own_pipeline(
     assert torch.equal(painted, expected)
 
 
-def test_what_it_does_not_read_of_a_prompt_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_it_does_not_read_of_a_prompt_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     few: dict[str, Any] = {"num_frames": 2, "num_inference_steps": 1, "output_type": "latent"}
     painter, longest = stock(TINY, tmp_path), " ".join(["house"] * 62)
+    monkeypatch.setattr(logging.getLogger(type(painter).__module__), "disabled", False)  # Hydra's launchers disable all
     caplog.clear()
     painter(longest, **few)
     assert not caplog.messages

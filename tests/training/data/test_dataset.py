@@ -25,8 +25,10 @@ CARD = DatasetCard(
 
 def manifest(name: str, split: str, keys: list[str], refused: int = 0) -> ShardManifest:
     records = tuple(
-        {"key": key, "renderer": "bezier", "licence": None if key == "b" else "CC0-1.0", "split": split} for key in keys
-    )
+        {"key": key, "renderer": "bezier", "licence": None if key == "b" else "CC0-1.0", "split": split,
+         "frame_steps": [0, 4, 4] if key == "c" else [0, 2, 4]}
+        for key in keys
+    )  # fmt: skip
     return ShardManifest(
         name=name,
         split=split,
@@ -97,6 +99,10 @@ def test_totals_count_everything_once() -> None:
         "renderers": {"bezier": 3},
         "licences": {"CC0-1.0": 2, "unknown": 1},
     }
+
+
+def test_sequences_that_show_a_state_twice_are_counted() -> None:
+    assert surveyed(MANIFESTS).num_repeating == 1
 
 
 def test_tables_hold_a_row_for_every_sequence_and_every_refusal(tmp_path: Path) -> None:

@@ -52,9 +52,10 @@ def test_only_what_a_stage_names_is_moved(
     assert {id(value) for value in run.stage.network.parameters()} == named | {id(value) for value in after.values()}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("distributed", "options"),
-    [("ddp", {}), pytest.param("fsdp2", _WHOLE, marks=pytest.mark.nightly)],
+    [("ddp", {}), ("fsdp2", _WHOLE)],
     ids=["a LoRA", "the whole transformer in shards"],
 )
 def test_two_processes_are_one_with_twice_the_batch(
