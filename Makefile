@@ -81,10 +81,9 @@ test-gpu: setup
 
 setup: $(READY)
 
-# --no-compile: Python compiles what it imports; compiling all that is installed takes a minute.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
 lint:
