@@ -117,7 +117,7 @@ class PaintingPipeline(OffloadingPipeline):
             negative_prompt: what guidance leads away from.
             num_frames: T.
             trained_frames: K, of the sequences that the painter was trained on; None for T. If K is larger, K frames
-                are painted, of which T are kept, evenly spaced: the first K would end before the painting is finished.
+                are painted, of which T are kept, evenly spaced: the first T alone would end before it is finished.
             size_px: (height, width), multiples of the base's cell.
             steps: number of steps of sampling, and of inversion.
             guidance: scale of classifier-free guidance; 1 for none.
